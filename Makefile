@@ -1,0 +1,50 @@
+# Works on a fresh machine with Python 3.11 and make: uv is fetched through pip when it is not there.
+SHELL := /bin/bash
+PYTHON ?= python3
+TOOLS := .tools
+UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
+RUN := $(UV) run --frozen --all-extras
+
+.PHONY: help setup demo test soak check bench docs clean
+
+help:
+	@echo "make demo   set up everything and watch a real optimisation with a real verdict (under a minute after set-up)"
+	@echo "make test   set up everything and run the tests"
+	@echo "make check  format, lint, types, floors, docs, tests: what CI runs"
+	@echo "make soak   the long fault campaigns (an hour)"
+	@echo "make bench  timings side by side with DSPy, as ratios"
+	@echo "make clean  remove what the others made"
+
+$(TOOLS)/bin/uv:
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check "uv>=0.5"
+
+setup: $(if $(filter $(TOOLS)/%,$(UV)),$(TOOLS)/bin/uv)
+	@$(UV) sync --frozen --all-extras --quiet
+
+demo: setup
+	@$(RUN) strop demo
+
+test: setup
+	$(RUN) pytest -n 2 --dist loadfile
+
+soak: setup
+	$(RUN) pytest -m soak --timeout 7200
+
+check: setup
+	$(RUN) ruff format --check src tests scripts benchmarks
+	$(RUN) ruff check src tests scripts benchmarks
+	$(RUN) lint-imports
+	$(RUN) pyright
+	$(RUN) python scripts/make_docs.py --check
+	$(RUN) pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+
+bench: setup
+	$(RUN) python benchmarks/run.py
+
+docs: setup
+	$(RUN) python scripts/make_docs.py
+
+clean:
+	rm -rf .venv $(TOOLS) .pytest_cache .ruff_cache .hypothesis .coverage .import_linter_cache dist strop-demo .strop
+	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,63 @@
+"""Ready tasks that run as they are: each a folder with a commented strop.yaml and its data, to be copied."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from strop.errors import BadInput, NotFound, StoreUnwritable
+
+__all__ = ["DEFAULT", "copy", "describe", "names"]
+
+DEFAULT = "package-sections"
+TASK_FILE = "strop.yaml"
+
+
+def names() -> tuple[str, ...]:
+    """Every example, the default one first."""
+    found = (entry.name for entry in files(__name__).iterdir() if entry.joinpath(TASK_FILE).is_file())
+    return tuple(sorted(found, key=lambda name: (name != DEFAULT, name)))
+
+
+def describe(name: str) -> str:
+    """What the task is, in one sentence: the second line of its strop.yaml. Raises NotFound."""
+    return _folder(name).joinpath(TASK_FILE).read_text(encoding="utf-8").splitlines()[1].removeprefix("# ")
+
+
+def copy(name: str, directory: str | Path) -> list[Path]:
+    """Write an example, and the schema that editors check strop.yaml with, into `directory`; returns the new files.
+
+    Overwrites nothing: raises BadInput when any of the files is there already, before any is written.
+    Raises NotFound for an unknown name, StoreUnwritable when the directory cannot be written.
+    """
+    target = Path(directory)
+    sources = [entry for entry in _folder(name).iterdir() if entry.is_file()]
+    # not through `strop.runs`: `strop init` must not pay for importing it
+    sources.append(files("strop").joinpath("runs", "strop.schema.json"))
+    planned = sorted((target / source.name, source.read_bytes()) for source in sources)
+    if target.exists() and not target.is_dir():
+        raise BadInput(f"{str(target)!r} is a file, not a directory")
+    there = [str(path) for path, _ in planned if path.exists() or path.is_symlink()]
+    if there:
+        raise BadInput(f"nothing is overwritten, and there is already {', '.join(there)}", hint="name a new directory")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for path, content in planned:
+            with path.open("xb") as file:
+                file.write(content)
+    except OSError as error:
+        raise StoreUnwritable(f"the example cannot be written to {str(target)!r}: {error.strerror}") from None
+    return [path for path, _ in planned]
+
+
+def _folder(name: str) -> Traversable:
+    known = names()
+    if name not in known:
+        close = get_close_matches(name, known, n=1, cutoff=0.4)
+        raise NotFound(
+            f"there is no example {name!r}",
+            hint=(f"did you mean {close[0]!r}? " if close else "") + f"known: {', '.join(known)}",
+        )
+    return files(__name__).joinpath(name)

@@ -1,0 +1,42 @@
+"""The one door to every model: priced, budgeted, paced, recorded, replayable."""
+
+from strop.gateway.account import Account, Spending, Tapped, tap
+from strop.gateway.budget import Budgets, Node
+from strop.gateway.call import Failure, Recorded, Role
+from strop.gateway.gateway import Gateway
+from strop.gateway.ledger import Ledger, Line
+from strop.gateway.money import PICO, pico, show, usd
+from strop.gateway.prices import Price, PriceTable, TokenUse
+from strop.gateway.provider import Provider
+from strop.gateway.providers_local import EmbeddedProvider, FunctionProvider
+from strop.gateway.redact import Redactor
+from strop.gateway.settings import ModelSettings
+from strop.gateway.switch import Switch
+
+__all__ = [
+    "PICO",
+    "Account",
+    "Budgets",
+    "EmbeddedProvider",
+    "Failure",
+    "FunctionProvider",
+    "Gateway",
+    "Ledger",
+    "Line",
+    "ModelSettings",
+    "Node",
+    "Price",
+    "PriceTable",
+    "Provider",
+    "Recorded",
+    "Redactor",
+    "Role",
+    "Spending",
+    "Switch",
+    "Tapped",
+    "TokenUse",
+    "pico",
+    "show",
+    "tap",
+    "usd",
+]

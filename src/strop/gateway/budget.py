@@ -1,0 +1,139 @@
+"""Budgets as a tree in the database: a reservation must fit every level, whichever process asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from strop.errors import BudgetExceeded, StoreError
+from strop.gateway.money import show
+from strop.gateway.prepared import Prepared
+from strop.gateway.tables import budgets
+from strop.store import Store
+
+Answer = Literal["granted", "wait", "refused"]
+
+
+@dataclass(kw_only=True)
+class Node:
+    """One level: what may be spent, what is spent for good, what is held for calls in flight (picodollars)."""
+
+    id: str
+    parent: str | None
+    limit: int | None
+    spent: int
+    held: int
+    changed: bool = False
+
+    @property
+    def left(self) -> int | None:
+        """What is neither spent nor held; None without a limit."""
+        return None if self.limit is None else self.limit - self.spent - self.held
+
+
+_FETCH = Prepared(select(budgets).where(budgets.c.id == bindparam("id")), ("id",))
+_FETCH_LOCKED = Prepared(select(budgets).where(budgets.c.id == bindparam("id")).with_for_update(), ("id",))
+_SAVE = Prepared(
+    update(budgets)
+    .where(budgets.c.id == bindparam("b_id"))
+    .values(spent_pico=bindparam("b_spent"), held_pico=bindparam("b_held")),
+    ("b_id", "b_spent", "b_held"),
+)
+
+
+class Levels:
+    """The budget rows of one transaction: loaded once, changed in memory, written back once."""
+
+    def __init__(self, connection: Connection, ids: Iterable[str], *, lock: bool) -> None:
+        self._connection = connection
+        self._nodes: dict[str, Node] = {}
+        wanted = sorted(set(ids))
+        while wanted:
+            for wanted_id in wanted:
+                row = (_FETCH_LOCKED if lock else _FETCH).first(connection, {"id": wanted_id})
+                if row is None:
+                    raise StoreError(f"there is no budget {wanted_id!r}")
+                id, parent, limit, spent, held = row
+                self._nodes[id] = Node(id=id, parent=parent, limit=limit, spent=spent, held=held)
+            wanted = sorted({n.parent for n in self._nodes.values() if n.parent} - self._nodes.keys())
+
+    def chain(self, budget: str | None) -> list[Node]:
+        """The node and everything above it."""
+        nodes: list[Node] = []
+        while budget is not None:
+            node = self._nodes[budget]
+            nodes.append(node)
+            budget = node.parent
+        return nodes
+
+    def reserve(self, budget: str | None, amount: int) -> tuple[Answer, Node | None]:
+        """Hold `amount` on every level, or say whether waiting for calls in flight could help."""
+        chain = self.chain(budget)
+        answer: Answer = "granted"
+        tight: Node | None = None
+        for node in chain:
+            if node.limit is None or node.spent + node.held + amount <= node.limit:
+                continue
+            if node.spent + amount > node.limit:
+                return "refused", node
+            answer, tight = "wait", node
+        if answer == "granted":
+            for node in chain:
+                node.held += amount
+                node.changed = True
+        return answer, tight
+
+    def settle(self, budget: str | None, held: int, spent: int) -> None:
+        """Turn what was held for a call into what it cost."""
+        for node in self.chain(budget):
+            node.held -= held
+            node.spent += spent
+            node.changed = True
+
+    def save(self) -> None:
+        """Write the changed rows back."""
+        rows = [{"b_id": n.id, "b_spent": n.spent, "b_held": n.held} for n in self._nodes.values() if n.changed]
+        if rows:
+            _SAVE.run(self._connection, *rows)
+
+
+class Budgets:
+    """Opens and reads budgets."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def open(self, id: str, *, limit_pico: int | None, parent: str | None = None) -> Node:
+        """Create the budget `id`, or change the limit of an existing one; what was spent stays spent."""
+        with self._store.write() as connection:
+            row = connection.execute(select(budgets).where(budgets.c.id == id)).one_or_none()
+            if row is None:
+                connection.execute(
+                    budgets.insert().values(
+                        id=id, parent=parent, limit_pico=limit_pico, spent_pico=0, held_pico=0
+                    )
+                )
+                return Node(id=id, parent=parent, limit=limit_pico, spent=0, held=0)
+            connection.execute(update(budgets).where(budgets.c.id == id).values(limit_pico=limit_pico))
+            return Node(id=id, parent=row.parent, limit=limit_pico, spent=row.spent_pico, held=row.held_pico)
+
+    def read(self, id: str) -> Node | None:
+        """The budget as it stands."""
+        with self._store.read() as connection:
+            row = connection.execute(select(budgets).where(budgets.c.id == id)).one_or_none()
+        if row is None:
+            return None
+        return Node(id=row.id, parent=row.parent, limit=row.limit_pico, spent=row.spent_pico, held=row.held_pico)
+
+
+def refusal(model: str, worst: int, node: Node) -> BudgetExceeded:
+    """The error of a call that does not fit, with the arithmetic that anybody can redo."""
+    limit = node.limit or 0
+    return BudgetExceeded(
+        f"a call to {model!r} may cost up to {show(worst)}, but of {show(limit)} only {show(limit - node.spent)} "
+        f"is left ({show(node.spent)} spent)",
+        hint="raise --budget, or lower max_tokens of the model: a call's worst case is priced by it",
+    )

@@ -1,0 +1,81 @@
+"""One model call as the ledger knows it, and the identity under which it is recorded and found again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import orjson
+
+from strop.errors import FailureKind
+from strop.gateway.prices import TokenUse
+
+if TYPE_CHECKING:
+    from dspy.lm15 import Request
+
+Source = Literal["paid", "embedded", "replayed", "shared"]
+Status = Literal["open", "ok", "failed", "lost"]
+Role = Literal["task", "prompt", "teacher", "judge"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a call has no answer."""
+
+    kind: FailureKind
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What the ledger says about a finished call: an answer or a final failure, with what it cost and took."""
+
+    id: str
+    response: str | None
+    failure: Failure | None
+    use: TokenUse | None
+    cost_pico: int | None
+    latency_us: int
+
+
+def canonical(request: Request) -> bytes:
+    """The request as stable bytes: the text that is sent, the tools and the sampling settings, nothing else."""
+    from dspy._vendor.lm15.serde import request_to_dict
+
+    return orjson.dumps(request_to_dict(request), option=orjson.OPT_SORT_KEYS)
+
+
+def call_key(request: bytes, endpoint: str, rollout: int | None, index: int) -> str:
+    """Identity of a call: equal keys are one sample, recorded once. A new sample asks for a new rollout or index."""
+    digest = hashlib.sha256(request)
+    digest.update(f"\0{endpoint}\0{rollout}\0{index}".encode())
+    return digest.hexdigest()[:40]
+
+
+_ids = random.SystemRandom()
+_count_lock = threading.Lock()
+_count = 0
+
+
+def new_id() -> str:
+    """32 hex digits that sort by time: milliseconds, a counter of this process, chance."""
+    global _count  # noqa: PLW0603 - one counter a process keeps ids of one millisecond in order
+    with _count_lock:
+        _count = (_count + 1) & 0xFFFF
+        count = _count
+    return f"{time.time_ns() // 1_000_000:012x}{count:04x}{_ids.getrandbits(64):016x}"
+
+
+def process_name() -> str:
+    """This process, as written on the rows that it owns."""
+    return f"{os.uname().nodename}:{os.getpid()}"
+
+
+def now_us() -> int:
+    """Wall clock in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000

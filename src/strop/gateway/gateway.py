@@ -1,0 +1,357 @@
+"""The one door to every model: looked up, priced, budgeted, paced, recorded, replayable."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from strop.errors import BudgetExceeded, CallFailed, Fenced, ReplayMiss, RunStopped, StoreError
+from strop.gateway.account import Account, seen_by_tap
+from strop.gateway.budget import Budgets
+from strop.gateway.call import Failure, Recorded, Role, Source, call_key, canonical, new_id, now_us, process_name
+from strop.gateway.flights import Flights
+from strop.gateway.ledger import Ledger
+from strop.gateway.pace import Pace
+from strop.gateway.prices import Price, PriceTable, TokenUse
+from strop.gateway.provider import Provider
+from strop.gateway.redact import Redactor
+from strop.gateway.settings import ModelSettings
+from strop.gateway.writer import Intent, Outcome, Repeat
+from strop.store import Store
+
+if TYPE_CHECKING:
+    from dspy.lm15 import Request, Response
+
+    from strop.gateway.lm import GatewayLM
+
+MEDIA_TOKENS = 50_000
+REPEAT = -1
+BACKOFF_S, BACKOFF_CAP_S = 0.5, 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """One model as one account uses it in one phase and role."""
+
+    settings: ModelSettings
+    provider: Provider
+    price: Price
+    price_text: str
+    pace: Pace
+    account: Account
+    phase: str
+    role: Role
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One call about to be made."""
+
+    request: Request
+    body: bytes
+    key: str
+    rollout: int | None
+    index: int
+    queued_us: int
+
+
+class Gateway:
+    """Owns the ledger and the way to every model. One a process and database is enough; all methods are thread-safe."""
+
+    def __init__(
+        self, store: Store, *, prices: PriceTable | None = None, redact: Redactor | None = None, replay: bool = False
+    ) -> None:
+        self.ledger = Ledger(store)
+        self.budgets = Budgets(store)
+        self.prices = prices or PriceTable()
+        self._redact = redact or Redactor()
+        self._replay = replay
+        self._flights = Flights()
+        self._lock = threading.Lock()
+        self._providers: dict[ModelSettings, Provider] = {}
+        self._paces: dict[ModelSettings, Pace] = {}
+        self._own: dict[str, Provider] = {}
+        self._process = process_name()
+
+    def offer(self, model: str, provider: Provider) -> None:
+        """Answer `model` with a provider of the caller's own (a simulation, a local server, a test)."""
+        self._own[model] = provider
+
+    def lm(
+        self, model: str | dict[str, Any] | ModelSettings, account: Account, *, phase: str, role: Role = "task"
+    ) -> GatewayLM:
+        """A DSPy language model whose every call passes this gateway.
+
+        Raises:
+            PriceUnknown: nobody said what the model costs.
+        """
+        from strop.gateway.lm import GatewayLM
+
+        settings = ModelSettings.of(model)
+        price = self.prices.price(settings.model)
+        channel = Channel(
+            settings=settings,
+            price=price,
+            price_text=price.snapshot(),
+            provider=self._provider(settings),
+            pace=self._pace(settings),
+            account=account,
+            phase=phase,
+            role=role,
+        )
+        return GatewayLM(self, channel)
+
+    def close(self) -> None:
+        """Commit what is left."""
+        self.ledger.close()
+
+    def complete(self, channel: Channel, request: Request, *, rollout: int | None, index: int) -> Response:
+        """Answer one request from the ledger, from a call in flight, or by making the call.
+
+        Raises:
+            RunStopped: the account was stopped, by this call or before.
+            CallFailed: no answer; recorded as such.
+        """
+        account = channel.account
+        account.switch.check()
+        body = canonical(request)
+        key = call_key(body, channel.provider.endpoint, rollout, index)
+        asked = Asked(request=request, body=body, key=key, rollout=rollout, index=index, queued_us=now_us())
+        known = self.ledger.recorded(key, account.scope)
+        if known is not None:
+            return self._repeat(channel, asked, known, "replayed")
+        if self._replay:
+            missing = ReplayMiss(f"a call to {channel.settings.model!r} was never recorded", hint="run without --replay")
+            raise account.switch.trip("replay_miss", missing.message, error=missing)
+        flight, mine = self._flights.join(key)
+        if not mine:
+            return self._repeat(channel, asked, flight.wait(), "shared")
+        response: Response | None = None
+        call: Recorded | None = None
+        problem: BaseException | None = None
+        try:
+            # Between the look-up and the join another caller may have landed the same call.
+            known = self.ledger.recent(key, account.scope)
+            call, response = (known, None) if known is not None else self._make(channel, asked)
+        except BaseException as error:
+            problem = error
+            raise
+        finally:
+            flight.land(call, problem)
+            self._flights.leave(key)
+        if known is not None:
+            return self._repeat(channel, asked, known, "replayed")
+        seen_by_tap(call, "embedded" if channel.settings.embedded else "paid")
+        return self._answer(channel, call, response)
+
+    def _provider(self, settings: ModelSettings) -> Provider:
+        with self._lock:
+            if settings.model in self._own:
+                return self._own[settings.model]
+            if settings not in self._providers:
+                if settings.embedded:
+                    from strop.gateway.providers_local import EmbeddedProvider
+
+                    self._providers[settings] = EmbeddedProvider(settings)
+                else:
+                    from strop.gateway.providers_remote import RemoteProvider
+
+                    self._providers[settings] = RemoteProvider(settings, self._redact)
+            return self._providers[settings]
+
+    def _pace(self, settings: ModelSettings) -> Pace:
+        with self._lock:
+            if settings not in self._paces:
+                self._paces[settings] = Pace(settings)
+            return self._paces[settings]
+
+    def _answer(self, channel: Channel, call: Recorded, response: Response | None) -> Response:
+        """The response of a finished call, or its failure; a failing provider ends the run here."""
+        if call.failure is not None:
+            down = channel.account.health(channel.settings).failed(call.failure)
+            if down is not None:
+                raise channel.account.switch.trip("provider_down", down.message, error=down)
+            raise CallFailed(channel.settings.model, call.failure.kind, call.failure.detail)
+        channel.account.health(channel.settings).answered()
+        if response is not None:
+            return response
+        from dspy._vendor.lm15.serde import response_from_dict
+
+        assert call.response is not None
+        return response_from_dict(orjson.loads(call.response))
+
+    def _repeat(self, channel: Channel, asked: Asked, known: Recorded, source: Source) -> Response:
+        """Answer with what is known already, and note that it cost nothing now."""
+        now = now_us()
+        row = self._row(channel, asked, attempt=REPEAT, worst=0)
+        row.update(
+            status="ok" if known.failure is None else "failed",
+            source=source,
+            origin=known.id,
+            price=None,
+            cost_pico=0,
+            started_us=now,
+            finished_us=now,
+        )
+        self.ledger.writer.submit(Repeat(row=row, lease=channel.account.lease))
+        channel.account.counters.add("replayed" if source == "replayed" else "shared")
+        seen_by_tap(known, source)
+        return self._answer(channel, known, None)
+
+    def _make(self, channel: Channel, asked: Asked) -> tuple[Recorded, Response | None]:
+        """Make the call, again after transient failures; the last attempt is the record."""
+        switch = channel.account.switch
+        for attempt in range(channel.settings.retries + 1):
+            call, response, error = self._attempt(channel, asked, attempt)
+            if error is None or not error.transient or attempt == channel.settings.retries:
+                break
+            delay = error.retry_after
+            if delay is None:
+                delay = random.uniform(0.5, 1.0) * min(BACKOFF_CAP_S, BACKOFF_S * 2**attempt)
+            elif error.kind == "rate_limit":
+                channel.pace.pause(delay)
+            switch.tripped.wait(delay)
+            switch.check()
+        self.ledger.remember(asked.key, channel.account.scope, call)
+        return call, response
+
+    def _attempt(self, channel: Channel, asked: Asked, attempt: int) -> tuple[Recorded, Response | None, CallFailed | None]:
+        worst = self._worst_case(channel, asked)
+        output_limit = asked.request.config.max_tokens or channel.settings.output_limit
+        counters = channel.account.counters
+        with channel.pace.turn(len(asked.body) // 4 + output_limit, channel.account.switch):
+            row = self._row(channel, asked, attempt=attempt, worst=worst)
+            self._declare(channel, row, worst)
+            counters.add("bought")
+            counters.add("in_flight")
+            started, clock = now_us(), time.perf_counter_ns()
+            response: Response | None = None
+            error: CallFailed | None = None
+            try:
+                response = channel.provider.complete(asked.request, rollout=asked.rollout, index=asked.index)
+            except CallFailed as failure:
+                error = failure
+            except Exception as bug:  # noqa: BLE001 - a provider that breaks is a failed call, with its own words
+                error = CallFailed(channel.settings.model, "garbage", self._redact(f"{type(bug).__name__}: {bug}")[:500])
+            finally:
+                counters.add("in_flight", -1)
+            took = (time.perf_counter_ns() - clock) // 1000
+        final = error is None or not error.transient or attempt == channel.settings.retries
+        return self._settle(channel, row, response, error, started=started, took=took, final=final), response, error
+
+    def _declare(self, channel: Channel, row: dict[str, Any], worst: int) -> None:
+        """Commit the intent with its reservation, or end the run."""
+        account = channel.account
+        intent = Intent(row=row, budget=account.budget, worst=worst, switch=account.switch, lease=account.lease)
+        self.ledger.writer.submit(intent)
+        try:
+            intent.gate.wait()
+        except BudgetExceeded as error:
+            raise account.switch.trip("budget_exceeded", error.message, error=error) from None
+        except Fenced as error:
+            raise account.switch.trip("fenced", error.message, error=error) from None
+        except StoreError as error:
+            raise account.switch.trip("store_failed", error.message, error=error) from None
+
+    def _settle(
+        self,
+        channel: Channel,
+        row: dict[str, Any],
+        response: Response | None,
+        error: CallFailed | None,
+        *,
+        started: int,
+        took: int,
+        final: bool,
+    ) -> Recorded:
+        """Hand the outcome to the writer. What may have been charged without an answer stays spent at its worst case."""
+        worst = int(row["worst_pico"])
+        use: TokenUse | None = None
+        cost: int | None = 0
+        text: str | None = None
+        failure: Failure | None = None
+        if response is not None:
+            from dspy._vendor.lm15.serde import response_to_dict
+
+            use = _use(response)
+            cost = channel.price.cost(use)
+            text = self._redact(orjson.dumps(response_to_dict(response)).decode())
+        elif error is not None:
+            failure = Failure(kind=error.kind, detail=error.detail)
+            cost = None if error.may_be_billed else 0
+            channel.account.counters.add("failed")
+        spent = worst if cost is None else cost
+        channel.account.counters.add("cost_pico", spent)
+        values: dict[str, Any] = {
+            "id": row["id"],
+            "status": "ok" if failure is None else "failed",
+            "final": final,
+            "response": text,
+            "error_kind": failure.kind if failure else None,
+            "error": failure.detail if failure else None,
+            "tokens_in": use.input if use else None,
+            "tokens_out": use.output if use else None,
+            "tokens_cached": use.cached if use else None,
+            "tokens_reasoning": use.reasoning if use else None,
+            "cost_pico": cost,
+            "started_us": started,
+            "finished_us": started + took,
+        }
+        account = channel.account
+        self.ledger.writer.submit(
+            Outcome(values=values, budget=account.budget, held=worst, spent=spent, lease=account.lease)
+        )
+        return Recorded(id=row["id"], response=text, failure=failure, use=use, cost_pico=cost, latency_us=took)
+
+    def _worst_case(self, channel: Channel, asked: Asked) -> int:
+        request = asked.request
+        media = MEDIA_TOKENS * (asked.body.count(b'"media_type"'))
+        return channel.price.worst_case(
+            text_bytes=len(asked.body) + media,
+            messages=len(request.messages),
+            output_limit=request.config.max_tokens or channel.settings.output_limit,
+        )
+
+    def _row(self, channel: Channel, asked: Asked, *, attempt: int, worst: int) -> dict[str, Any]:
+        account = channel.account
+        return {
+            "id": new_id(),
+            "key": asked.key,
+            "scope": account.scope,
+            "phase": channel.phase,
+            "role": channel.role,
+            "model": channel.settings.model,
+            "status": "open",
+            "source": "embedded" if channel.settings.embedded else "paid",
+            "origin": None,
+            "attempt": attempt,
+            "final": False,
+            "request": None if attempt == REPEAT else self._redact(asked.body.decode()),
+            "price": channel.price_text,
+            "worst_pico": worst,
+            "cost_pico": None,
+            "budget": account.budget,
+            "owner": self._process,
+            "queued_us": asked.queued_us,
+            "started_us": None,
+            "finished_us": None,
+        }
+
+
+def _use(response: Response) -> TokenUse:
+    usage = response.usage
+    return TokenUse(
+        input=usage.input_tokens or 0,
+        output=usage.output_tokens or 0,
+        cached=usage.cache_read_tokens or 0,
+        cache_write=usage.cache_write_tokens or 0,
+        reasoning=usage.reasoning_tokens or 0,
+    )
+
+
+__all__ = ["Asked", "Gateway", "Channel", "RunStopped"]

@@ -1,0 +1,180 @@
+"""What a token costs: a dated table in the package, the user's own above it, and an error for everything else."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from strop.errors import BadInput, PriceUnknown
+from strop.gateway.money import PICO
+
+MILLION = 1_000_000
+KEYS = ("input", "output", "cached_input", "cache_write", "reasoning")
+# Chat templates and tool frames add tokens that are not in the text; providers document single digits a message.
+FRAME_TOKENS, FRAME_TOKENS_PER_MESSAGE = 64, 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenUse:
+    """Tokens of one answer as the provider counted them. `cached` and `cache_write` are parts of `input`, `reasoning` of `output`."""
+
+    input: int
+    output: int
+    cached: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """Picodollars a token. The `long_*` prices hold for requests of more than `long_above` input tokens."""
+
+    model: str
+    input: int
+    output: int
+    cached_input: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+    long_above: int | None = None
+    long_input: int | None = None
+    long_output: int | None = None
+    max_output: int | None = None
+    dated: str = ""
+
+    def cost(self, use: TokenUse) -> int:
+        """Exact picodollars of one answer: uncached input, cached reads, cache writes, visible output, reasoning."""
+        long = self.long_above is not None and use.input > self.long_above
+        price_in = self.long_input if long and self.long_input is not None else self.input
+        price_out = self.long_output if long and self.long_output is not None else self.output
+        plain = max(0, use.input - use.cached - use.cache_write)
+        reasoning = min(use.reasoning, use.output)
+        return (
+            plain * price_in
+            + use.cached * (price_in if self.cached_input is None else self.cached_input)
+            + use.cache_write * (price_in if self.cache_write is None else self.cache_write)
+            + (use.output - reasoning) * price_out
+            + reasoning * (price_out if self.reasoning is None else self.reasoning)
+        )
+
+    def worst_case(self, *, text_bytes: int, messages: int, output_limit: int) -> int:
+        """Upper bound in picodollars: no tokenizer in use makes more tokens than the text has UTF-8 bytes."""
+        tokens_in = text_bytes + FRAME_TOKENS + FRAME_TOKENS_PER_MESSAGE * messages
+        price_in = max(self.input, self.cache_write or 0, self.long_input or 0)
+        price_out = max(self.output, self.reasoning or 0, self.long_output or 0)
+        return tokens_in * price_in + output_limit * price_out
+
+    def snapshot(self) -> str:
+        """The price as stored beside each call, in USD per million tokens."""
+        shown = {key: getattr(self, key) for key in KEYS if getattr(self, key) is not None}
+        return json.dumps(
+            {"dated": self.dated, **{k: float(Decimal(v) * MILLION / PICO) for k, v in shown.items()}}, sort_keys=True
+        )
+
+
+def _per_token(value: Any, *, model: str, key: str, file: str) -> int:
+    try:
+        amount = Decimal(str(value))
+    except ArithmeticError:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise BadInput(f"price {key!r} of {model!r} must be USD per million tokens, got {value!r}", file=file)
+    return int(-(-amount * PICO // MILLION))
+
+
+def _price(model: str, row: Mapping[str, Any], *, dated: str, file: str) -> Price:
+    missing = [key for key in ("input", "output") if row.get(key) is None]
+    if missing:
+        raise BadInput(f"price of {model!r} lacks {' and '.join(missing)} (USD per million tokens)", file=file)
+    read = {key: _per_token(row[key], model=model, key=key, file=file) for key in KEYS if row.get(key) is not None}
+    long = row.get("long") or {}
+    return Price(
+        model=model,
+        **read,
+        long_above=long.get("above"),
+        long_input=_per_token(long["input"], model=model, key="long.input", file=file) if "input" in long else None,
+        long_output=_per_token(long["output"], model=model, key="long.output", file=file) if "output" in long else None,
+        max_output=row.get("max_output"),
+        dated=dated,
+    )
+
+
+@cache
+def _packaged() -> tuple[str, Mapping[str, Mapping[str, Any]]]:
+    table = json.loads(resources.files("strop.gateway").joinpath("prices.json").read_text("utf-8"))
+    return str(table["dated"]), table["models"]
+
+
+class PriceTable:
+    """Prices by model name: the user's file first (names may end in `*`), then the package's dated table."""
+
+    def __init__(self, own: Mapping[str, Mapping[str, Any]] | None = None, *, file: str = "prices.yaml") -> None:
+        self._own = dict(own or {})
+        self._file = file
+
+    @classmethod
+    def load(cls, path: Path | None) -> PriceTable:
+        """Read the user's prices from a YAML or JSON file of `model: {input, output, cached_input, ...}`.
+
+        Raises:
+            BadInput: the file is no mapping of models to prices.
+        """
+        if path is None or not path.exists():
+            return cls()
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import YAMLError
+
+        try:
+            table = YAML(typ="safe").load(path.read_text("utf-8")) or {}
+        except (YAMLError, UnicodeDecodeError) as error:
+            raise BadInput(f"cannot be read as YAML: {error}", file=str(path)) from error
+        if not isinstance(table, dict) or not all(isinstance(row, dict) for row in table.values()):
+            raise BadInput("must map model names to {input: USD, output: USD} per million tokens", file=str(path))
+        for model, row in table.items():
+            unknown = set(row) - {*KEYS, "max_output", "long"}
+            if unknown:
+                raise BadInput(f"price of {model!r} has an unknown key {sorted(unknown)[0]!r}", file=str(path))
+            _price(str(model), row, dated="own", file=str(path))
+        return cls(table, file=str(path))
+
+    @property
+    def dated(self) -> str:
+        """Date of the package's table."""
+        return _packaged()[0]
+
+    def names(self) -> list[str]:
+        """Every priced model, the user's own first."""
+        return [*self._own, *(name for name in _packaged()[1] if name not in self._own)]
+
+    def price(self, model: str) -> Price:
+        """Price of `model`.
+
+        Raises:
+            PriceUnknown: nobody said what it costs.
+        """
+        if model.startswith("embedded/"):
+            return self._embedded(model)
+        for pattern, row in self._own.items():
+            if fnmatch.fnmatchcase(model, pattern):
+                return _price(model, row, dated="own", file=self._file)
+        dated, table = _packaged()
+        if model in table:
+            return _price(model, table[model], dated=dated, file="prices.json")
+        if model.startswith(("ollama/", "ollama_chat/")):
+            return Price(model=model, input=0, output=0, dated="runs on your machine")
+        raise PriceUnknown(model)
+
+    def _embedded(self, model: str) -> Price:
+        from strop.embedded import MODELS
+
+        if model not in MODELS:
+            raise PriceUnknown(model)
+        who = MODELS[model]
+        row = {"input": who.input_usd_per_million, "output": who.output_usd_per_million}
+        return _price(model, row, dated="practice price, never billed", file="embedded")

@@ -1,0 +1,138 @@
+"""Real providers over HTTP, through DSPy's own clients. The only file that touches DSPy's client layer."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from strop.errors import CallFailed, FailureKind
+from strop.gateway.redact import Redactor
+from strop.gateway.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from dspy.lm15 import Request, Response
+
+# DSPy's native clients append the resource to a base that ends in the version.
+_VERSIONED = {"ollama": "/v1", "ollama_chat": "/v1", "anthropic": "/v1"}
+_ALTERNATIVE_KEYS = {"gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY")}
+
+
+def _base(settings: ModelSettings) -> str | None:
+    base = settings.api_base
+    if base is None and settings.provider in {"ollama", "ollama_chat"}:
+        base = os.environ.get("OLLAMA_API_BASE") or os.environ.get("OLLAMA_HOST")
+        if base and "://" not in base:
+            base = f"http://{base}"
+    if base is None:
+        return None
+    base = base.rstrip("/")
+    suffix = _VERSIONED.get(settings.provider)
+    return base + suffix if suffix and not base.endswith(suffix) else base
+
+
+def _key(settings: ModelSettings) -> str | None:
+    if settings.api_key_env:
+        return os.environ.get(settings.api_key_env)
+    for name in _ALTERNATIVE_KEYS.get(settings.provider, ()):
+        if os.environ.get(name):
+            return os.environ[name]
+    return None
+
+
+class RemoteProvider:
+    """One model of one real provider."""
+
+    def __init__(self, settings: ModelSettings, redact: Redactor) -> None:
+        # Without this DSPy and LiteLLM fetch price maps from the network at their first use.
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
+        import dspy
+
+        options: dict[str, Any] = {"timeout": settings.timeout_s}
+        base, key = _base(settings), _key(settings)
+        if base:
+            options["api_base"] = base
+        if key:
+            options["api_key"] = key
+        elif base and settings.provider in {"ollama", "ollama_chat", "openai", "hosted_vllm"}:
+            default = os.environ.get("OPENAI_API_KEY") if settings.provider == "openai" else None
+            options["api_key"] = default or "none"
+        self._lm = dspy.LM(settings.model, cache=False, num_retries=0, **options)
+        self._model = settings.model
+        self._redact = redact
+        self.endpoint = base or settings.provider
+        self._features: frozenset[str] | None = None
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What DSPy's tables say of the model; asked once."""
+        if self._features is None:
+            lm = self._lm
+            flags = {
+                "function_calling": lm.supports_function_calling,
+                "reasoning": lm.supports_reasoning,
+                "response_schema": lm.supports_response_schema,
+            }
+            self._features = frozenset({name for name, has in flags.items() if has} | set(lm.supported_params))
+        return self._features
+
+    def complete(self, request: Request, *, rollout: int | None, index: int) -> Response:  # noqa: ARG002 - Protocol
+        from dspy.clients.execution import execute, prepare
+
+        try:
+            result = execute(self._lm, prepare(self._lm, None, None, {"request": request}))
+        except Exception as error:
+            raise _failure(self._model, error, self._redact) from None
+        response = result.responses[0] if result.responses else None
+        if response is None:
+            from dspy.lm15 import response_from_openai_chat
+
+            response = response_from_openai_chat(_plain(result.raw), model=self._model)
+        if response.usage.input_tokens is None or response.usage.output_tokens is None:
+            raise CallFailed(self._model, "garbage", "the answer does not say how many tokens it used")
+        return response
+
+
+def _plain(raw: Any) -> Any:
+    return raw.model_dump() if hasattr(raw, "model_dump") else raw
+
+
+def _failure(model: str, error: Exception, redact: Redactor) -> CallFailed:
+    """DSPy's error as ours, without anything secret and without the original as its cause."""
+    from dspy.utils import exceptions as x
+
+    names: list[tuple[str, FailureKind]] = [
+        ("ContextWindowExceededError", "context_window"),
+        ("LMAuthError", "auth"),
+        ("LMBillingError", "auth"),
+        ("LMNotConfiguredError", "auth"),
+        ("LMRateLimitError", "rate_limit"),
+        ("LMUnsupportedModelError", "not_found"),
+        ("LMTimeoutError", "timeout"),
+        ("LMServerError", "server"),
+        ("LMTransportError", "connection"),
+        ("LMStreamAssemblyError", "garbage"),
+        ("LMUnsupportedFeatureError", "bad_request"),
+        ("LMInvalidRequestError", "bad_request"),
+        ("LMConfigurationError", "bad_request"),
+        ("LMProviderError", "garbage"),
+    ]
+    kind: FailureKind = next((kind for name, kind in names if isinstance(error, getattr(x, name))), "garbage")
+    status = getattr(error, "status", None)
+    if kind == "bad_request" and status == 404:
+        kind = "not_found"
+    if kind == "garbage" and isinstance(status, int) and status >= 500:
+        kind = "server"
+    first = str(error).split("\n\n", 1)[0].strip() or type(error).__name__
+    retry_after = getattr(error, "retry_after", None)
+    return CallFailed(model, kind, redact(first)[:500], retry_after=retry_after, unsent=_never_left(error))
+
+
+def _never_left(error: BaseException | None) -> bool:
+    """True when no connection was made, so that nothing can have been charged."""
+    while error is not None:
+        if isinstance(error, ConnectionRefusedError) or type(error).__name__ in {"gaierror", "ConnectError"}:
+            return True
+        if isinstance(error, OSError) and error.errno in {101, 111, 113}:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,33 @@
+"""Programs that share nothing: DSPy copies a program but not its signature classes, and some algorithms write to those."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+import orjson
+
+from strop.programs import ProgramSpec, build, dump
+
+if TYPE_CHECKING:
+    import dspy
+
+
+def rebuilt(spec: ProgramSpec, program: dspy.Module) -> dspy.Module:
+    """A new program of `spec` with the instructions, field texts and demos of `program`, and nothing else of it."""
+    fresh = build(spec)
+    known = dict(program.named_predictors())
+    if set(known) != set(dict(fresh.named_predictors())):
+        fresh = program.deepcopy()
+    for name, predictor in fresh.named_predictors():
+        source = known[name]
+        if predictor.signature is source.signature or not predictor.signature.equals(source.signature):
+            predictor.signature = source.signature.with_instructions(source.signature.instructions)
+        predictor.demos = deepcopy(list(source.demos))
+        predictor.lm = None
+    return fresh
+
+
+def same_prompts(program: dspy.Module) -> bytes:
+    """Equal for programs of one kind that send equal prompts."""
+    return orjson.dumps(dump(program), option=orjson.OPT_SORT_KEYS)

@@ -1,0 +1,178 @@
+"""Runs one of DSPy's blocking algorithms behind an iterator: candidates come out at once, and it can be left at once."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Self
+
+from strop.errors import MetricError, RunStopped, SearchFailed, StropError
+from strop.optimizers.ahead import Allowance
+from strop.optimizers.bridge import FeedbackMetric, ScoreMetric, dspy_examples
+from strop.optimizers.copies import rebuilt
+from strop.optimizers.crew import POLL_S, Crew, Task
+from strop.optimizers.optimizer import Brief, Candidate, Note
+from strop.programs import running_on
+
+if TYPE_CHECKING:
+    import dspy
+
+GRACE_S = 0.5
+MAX_ERRORS = 1_000_000
+
+# DSPy reports progress through `print`, `tqdm` and its logger; a search reports through notes.
+_log = logging.getLogger("strop.optimizers.dspy")
+_log.addHandler(logging.NullHandler())
+_log.propagate = False
+QUIET: dict[str, Any] = {
+    "print": lambda *args, **kwargs: None,
+    "tqdm": SimpleNamespace(tqdm=lambda items, **kwargs: items),
+    "logger": _log,
+}
+
+
+class Left(BaseException):
+    """Unwinds the algorithm's thread after nobody wants its results any more, or its metric cannot be applied.
+
+    A BaseException, because DSPy's algorithms turn ordinary exceptions into scores.
+    """
+
+    def __init__(self, error: StropError | None = None) -> None:
+        super().__init__(str(error or "the search was left"))
+        self.error = error
+
+
+class Reins:
+    """An engine that asks before each call whether the search still goes on."""
+
+    def __init__(self, engine: Any, check: Callable[[], None]) -> None:
+        self._engine = engine
+        self._check = check
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def complete(self, request: Any) -> Any:
+        self._check()
+        return self._engine.complete(request)
+
+
+class Stage:
+    """What an algorithm works with: its data, models and metric in DSPy's form, its crew, and where it tells what it found."""
+
+    def __init__(self, brief: Brief, *, threshold: float | None = None) -> None:
+        self.brief = brief
+        self._queue: SimpleQueue[Candidate | _End] = SimpleQueue()
+        self._left = threading.Event()
+        self.crew = Crew(brief.concurrency, self.check)
+        self.looks_ahead = brief.warm_ahead and self.crew.can_look_ahead
+        self.allowance = Allowance(brief.concurrency)
+        self.train = dspy_examples(brief.train)
+        self.dev = dspy_examples(brief.dev)
+        bar = 1.0 if threshold is None else threshold
+        self.metric = ScoreMetric(brief.metric, threshold=bar, broken=Left)
+        self.feedback = FeedbackMetric(brief.metric, threshold=bar, broken=Left)
+        self.task = self.reined(brief.models.task)
+        self.prompt = self.reined(brief.models.prompt)
+        self.teacher = self.reined(brief.models.teacher)
+        self.program = rebuilt(brief.spec, brief.program)
+        self.prepared: dict[Any, Any] = {}
+
+    def reined(self, lm: dspy.LM) -> dspy.LM:
+        """The same model, which stops answering when the search is over."""
+        return lm.copy(
+            engine=Reins(lm.engine, self.check), async_engine=getattr(lm, "_async_engine_spec", None)
+        )
+
+    @property
+    def teacher_settings(self) -> dict[str, Any]:
+        return {"lm": self.teacher}
+
+    def check(self) -> None:
+        """Raise when the run was stopped or the search was left."""
+        self.brief.switch.check()
+        if self._left.is_set():
+            raise Left
+
+    def note(self, kind: str, **data: Any) -> None:
+        """Tell the observer."""
+        self.brief.report(Note(kind=kind, data=data))
+
+    def found(self, program: dspy.Module, score: float | None, n: int, origin: str, **details: Any) -> None:
+        """Hand a candidate to whoever reads the search; the copy is safe from what the algorithm does next."""
+        copy = rebuilt(self.brief.spec, program)
+        self._queue.put(Candidate(program=copy, score=score, n=n, origin=origin, details=details))
+
+    def ahead(self, job: Callable[[], Any], *, rank: int = 0, then: Callable[[Task], None] | None = None) -> Task:
+        """Do work before the algorithm asks for it."""
+        return self.crew.submit(job, ahead=True, rank=rank, then=then)
+
+    def shadow(self, name: str, job: Callable[[], Any]) -> Task:
+        """Run `job` beside the algorithm in a thread of its own. It may wait for the crew; it is not part of it."""
+        task = Task(job, None)
+        threading.Thread(target=task.perform, daemon=True, name=f"strop-shadow-{name}").start()
+        return task
+
+    def results(self, algorithm: Callable[[Stage], None]) -> Iterator[Candidate]:
+        """Run `algorithm` and yield what it finds."""
+
+        def work() -> None:
+            error: BaseException | None = None
+            try:
+                with running_on(self.task):
+                    algorithm(self)
+            except BaseException as problem:  # noqa: BLE001 - told to the reader, who raises it
+                error = problem
+            self._queue.put(_End(error))
+
+        thread = threading.Thread(
+            target=contextvars.copy_context().run, args=(work,), daemon=True, name="strop-search"
+        )
+        thread.start()
+        try:
+            error = yield from self._read()
+        finally:
+            self._left.set()
+            self.crew.close()
+            thread.join(GRACE_S)
+        self.brief.switch.check()
+        if isinstance(error, Left) and error.error is not None:
+            raise error.error
+        if isinstance(error, RunStopped | StropError | KeyboardInterrupt):
+            raise error
+        if error is not None:
+            raise SearchFailed(f"the algorithm broke: {type(error).__name__}: {error}") from error
+
+    def _read(self) -> Iterator[Any]:
+        deadline: float | None = None
+        while True:
+            try:
+                item = self._queue.get(timeout=POLL_S)
+            except Empty:
+                if self.brief.switch.stopped is None:
+                    continue
+                deadline = deadline or time.monotonic() + GRACE_S
+                if time.monotonic() > deadline:
+                    return None
+                continue
+            if isinstance(item, _End):
+                return item.error
+            yield item
+
+
+class _End:
+    """The algorithm's thread is through."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+__all__ = ["MAX_ERRORS", "QUIET", "Left", "MetricError", "Stage"]

@@ -1,0 +1,253 @@
+"""From a task to a plan: data loaded and split, metric and algorithm chosen, cost estimated; nothing is called yet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from strop.datasets import Dataset, Finding, Split, advise, check, labels_kind, load, split
+from strop.errors import BadInput, DataError, PriceUnknown
+from strop.gateway import ModelSettings, PriceTable, TokenUse
+from strop.metrics import CustomMetric, Metric
+from strop.metrics import build as build_metric
+from strop.optimizers import estimate, find, settings_of
+from strop.programs import ProgramSpec, fields
+from strop.runs.task import ModelSpec, TaskSpec
+from strop.stats import detectable_gain, look_alpha
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from strop.optimizers import Optimizer
+
+TYPICAL_DISAGREEMENT = 0.2
+DEMO_GROWTH = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a run is expected to need: calls, and picodollars in the expected and in the worst case (None: no price)."""
+
+    search_calls: int
+    search_calls_most: int
+    measuring_calls: int
+    expected_pico: int
+    worst_pico: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that a run needs to know before its first call."""
+
+    task: TaskSpec
+    directory: Path
+    program: ProgramSpec
+    split: Split
+    metric: Metric
+    optimizer: Optimizer
+    settings: Any
+    why: str
+    findings: tuple[Finding, ...]
+    estimate: Estimate
+    detectable: float | None
+    models: Mapping[str, ModelSettings] = field(default_factory=dict[str, ModelSettings])
+
+    @property
+    def refused(self) -> list[Finding]:
+        """Findings that forbid the run."""
+        return [finding for finding in self.findings if finding.level == "error"]
+
+
+def make_plan(
+    task: TaskSpec,
+    directory: Path,
+    *,
+    prices: PriceTable,
+    data: Split | Dataset | None = None,
+    custom_metrics: Sequence[CustomMetric] = (),
+    metric: Metric | None = None,
+    factory: str | None = None,
+) -> Plan:
+    """Load, split, check and choose. `data` replaces the task's own files.
+
+    Raises:
+        BadInput: something in the task or its data cannot be used.
+        PriceUnknown: a model has no price.
+    """
+    with importing_from(directory):
+        program = ProgramSpec(
+            signature=task.signature,
+            instructions=task.instructions,
+            strategy=task.strategy,
+            tools=task.tools,
+            factory=factory,
+        )
+        inputs, labels = fields(program)
+        measured = metric or build_metric(task.metric, custom=custom_metrics, root=directory)
+        cut = _split(task, directory, inputs, labels, data)
+        models = _models(task)
+        priced = {role: prices.price(model.model) for role, model in models.items()}
+        per_call, per_call_worst = _per_call(task, cut, priced["task"], models["task"])
+        name, given, why = _algorithm(task, cut, per_call, prompt_model=models["prompt"] != models["task"])
+        optimizer = find(name)
+        settings = settings_of(name, given)
+        if task.max_iterations is not None:
+            settings = limited(settings, task.max_iterations)
+        findings = (*cut.findings, *check(cut, algorithm=name))
+    expected, most = estimate(optimizer.name, settings, n_train=len(cut.train), n_dev=len(cut.dev))
+    measuring = len(cut.dev) + 2 * len(cut.test)
+    cost = Estimate(
+        search_calls=expected,
+        search_calls_most=most,
+        measuring_calls=measuring,
+        expected_pico=int((expected + measuring) * per_call * DEMO_GROWTH / 2),
+        worst_pico=(most + measuring) * per_call_worst,
+    )
+    found = [*findings, *_budget_findings(task, cost), *_power_findings(task, cut)]
+    return Plan(
+        task=task,
+        directory=directory,
+        program=program,
+        split=cut,
+        metric=measured,
+        optimizer=optimizer,
+        settings=settings,
+        why=why,
+        findings=tuple(found),
+        estimate=cost,
+        detectable=detectable_gain(len(cut.test), TYPICAL_DISAGREEMENT, look_alpha(1)) if len(cut.test) else None,
+        models=models,
+    )
+
+
+@contextmanager
+def importing_from(directory: Path) -> Generator[None]:
+    """Let `module:name` references find the modules beside the task file."""
+    path = str(directory)
+    if path in sys.path:
+        yield
+        return
+    sys.path.insert(0, path)
+    try:
+        yield
+    finally:
+        sys.path.remove(path)
+
+
+def limited(settings: Any, iterations: int) -> Any:
+    """The settings with the algorithm's own count of rounds lowered to `iterations`, where it has one."""
+    for name in ("num_trials", "num_iterations", "max_steps", "depth", "num_candidate_programs", "num_candidates"):
+        if name in type(settings).model_fields:
+            now = getattr(settings, name)
+            if now is None or now > iterations:
+                return settings.model_copy(update={name: iterations})
+            return settings
+    return settings
+
+
+def _split(
+    task: TaskSpec, directory: Path, inputs: Sequence[str], labels: Sequence[str], data: Split | Dataset | None
+) -> Split:
+    shares = task.data.split
+    if isinstance(data, Split):
+        return data
+    if isinstance(data, Dataset):
+        return split(data, seed=task.seed, train=shares.train, dev=shares.dev, test=shares.test)
+
+    def read(name: str) -> Dataset:
+        path = directory / Path(name).expanduser()
+        if not path.is_file():
+            raise DataError(f"there is no data file {name!r} in {directory}", hint="check `data:` in strop.yaml")
+        return load(
+            path,
+            inputs=inputs,
+            labels=labels,
+            fields=task.fields,
+            id_field=task.data.id,
+            group_field=task.data.group,
+        )
+
+    if task.data.file is not None:
+        return split(read(task.data.file), seed=task.seed, train=shares.train, dev=shares.dev, test=shares.test)
+    if task.data.train is None or task.data.test is None:
+        raise BadInput("`data` needs a `file`, or `train` and `test`")
+    dev = read(task.data.dev) if task.data.dev else None
+    return Split.of(read(task.data.train), dev, read(task.data.test), seed=task.seed)
+
+
+def _models(task: TaskSpec) -> dict[str, ModelSettings]:
+    chosen = task.models.task
+    if task.constraints.target_model is not None:
+        chosen = ModelSpec(model=task.constraints.target_model)
+
+    def settings(spec: ModelSpec | None) -> ModelSettings:
+        return ModelSettings(**(spec or chosen).model_dump())
+
+    return {"task": settings(None), "prompt": settings(task.models.prompt), "teacher": settings(task.models.teacher)}
+
+
+def _algorithm(task: TaskSpec, cut: Split, per_call: int, *, prompt_model: bool) -> tuple[str, Mapping[str, Any], str]:
+    if task.algorithm.name.lower() != "auto":
+        return task.algorithm.name, task.algorithm.settings, "named in the task"
+    advice = advise(
+        len(cut.train),
+        len(cut.dev),
+        labels_kind=labels_kind(cut.train.examples),
+        budget_usd=task.budget_usd,
+        cost_per_call_usd=per_call / 1e12,
+        prompt_model=prompt_model,
+    )
+    return advice.algorithm, {**advice.settings, **task.algorithm.settings}, advice.why
+
+
+def _per_call(task: TaskSpec, cut: Split, price: Any, model: ModelSettings) -> tuple[int, int]:
+    """Picodollars of one task call: expected from the mean text at four characters a token, and the worst case."""
+    sample = [*cut.train, *cut.dev][:200] or list(cut.test)[:200]
+    lengths = [sum(len(str(value).encode()) for value in example.inputs.values()) for example in sample] or [100]
+    outputs = [sum(len(str(value)) for value in example.labels.values()) for example in sample] or [20]
+    frame = 700 + len(task.instructions or "") + len(task.signature)
+    typical = TokenUse(input=(frame + sum(lengths) // len(lengths)) // 4, output=20 + sum(outputs) // len(outputs) // 4)
+    worst = price.worst_case(text_bytes=frame * 2 + max(lengths), messages=2, output_limit=model.output_limit)
+    return price.cost(typical), worst
+
+
+def _budget_findings(task: TaskSpec, cost: Estimate) -> list[Finding]:
+    if task.budget_usd is None:
+        return []
+    limit = int(task.budget_usd * 1e12)
+    if cost.expected_pico <= limit:
+        return []
+    return [
+        Finding(
+            level="warning",
+            code="budget_small",
+            message=f"the budget of ${task.budget_usd:g} is less than the expected cost of ${cost.expected_pico / 1e12:.2g}",
+            remedy="raise budget_usd, choose a cheaper algorithm or model, or accept that the search ends early",
+        )
+    ]
+
+
+def _power_findings(task: TaskSpec, cut: Split) -> list[Finding]:
+    wanted = task.gate.min_gain
+    if not len(cut.test) or not wanted:
+        return []
+    smallest = detectable_gain(len(cut.test), TYPICAL_DISAGREEMENT, look_alpha(1))
+    if smallest is not None and smallest <= wanted:
+        return []
+    shown = "none" if smallest is None else f"about {100 * smallest:.1f} points"
+    return [
+        Finding(
+            level="warning",
+            code="test_small",
+            message=f"a gain of {100 * wanted:g} points is asked for, but with {len(cut.test)} test examples the "
+            f"smallest gain that can reliably be found is {shown}",
+            remedy="add examples, or ask for a larger gain",
+        )
+    ]
+
+
+__all__ = ["Estimate", "Plan", "PriceUnknown", "importing_from", "limited", "make_plan"]
