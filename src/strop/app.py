@@ -78,15 +78,18 @@ class House:
         result = runner.run(plan, record.id)
         return write_report(result, self.place.reports, self.journal)
 
-    def plan_again(self, record: RunRecord) -> Plan:
+    def plan_again(self, record: RunRecord, **changes: Any) -> Plan:
         """The plan of a recorded run, from the task as it was stored and the data as they are now.
+
+        `changes` are keys of the task that do not change what the run is: budget_usd, timeout_s, concurrency.
 
         Raises:
             BadInput: the run was made from examples in memory.
         """
         if record.directory is None:
             raise BadInput(f"run {record.id} was given its examples from Python; resume it from there")
-        return self.plan(TaskSpec.model_validate(record.spec, strict=False), Path(record.directory))
+        task = TaskSpec.model_validate(record.spec, strict=False)
+        return self.plan(task.changed(**changes) if changes else task, Path(record.directory))
 
 
 def optimize(

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Text, cast, delete, insert, inspect, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
-from tests.store.children import child
-from tests.store.notes import count, make_tables, notes, number_of_notes, tallied, tally, texts
 
 from strop.errors import StoreError, StropError
 from strop.store import Store
+from tests.store.children import child
+from tests.store.notes import count, make_tables, notes, number_of_notes, tallied, tally, texts
 
 _one_database = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

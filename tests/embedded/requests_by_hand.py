@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import dspy
 from dspy.lm15 import Config, Message, Request
-from task_families import Family, Item
 
 from strop.embedded import answer
+from tests.embedded.task_families import Family, Item
 
 
 def request(
@@ -52,7 +52,9 @@ class Asking:
         self.model = f"embedded/{model}"
         self.size = size
         self.signature = signature_of(family, instruction)
-        first = request(self.signature, family.test[0].inputs, demos=[{**one.inputs, family.output: one.answer} for one in shown])
+        first = request(
+            self.signature, family.test[0].inputs, demos=[{**one.inputs, family.output: one.answer} for one in shown]
+        )
         self.system = first.system
         self.turns = first.messages[:-1]
         self.last = first.messages[-1].text or ""
@@ -79,4 +81,4 @@ class Asking:
         return 100 * right / len(test)
 
     def _value(self, text: str) -> str:
-        return text.split(f"[[ ## {self.family.output} ## ]]\n")[1].split("\n\n[[ ## ")[0]
+        return text.split(f"[[ ## {self.family.output} ## ]]\n")[1].split("\n\n[[ ## ", maxsplit=1)[0]

@@ -1,4 +1,4 @@
-"""Sets the scoring weights on the made-up families by coordinate search: `python tests/embedded/set_weights.py`.
+"""Sets the scoring weights on the made-up families by coordinate search: `python -m tests.embedded.set_weights`.
 
 Prints the weights that it ends with; they are copied into `strop/embedded/weights.py` by hand. Nothing that the project
 ships or reports on is read here.
@@ -9,13 +9,12 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from task_families import Family, Item, measures, moods, topics
-
 from strop.embedded import classify, lore, vectors
 from strop.embedded.fields import Demo
 from strop.embedded.personality import MODELS, Personality
 from strop.embedded.rows import Row
 from strop.embedded.weights import WEIGHTS, Weights
+from tests.embedded.task_families import Family, Item, measures, moods, topics
 
 MEANING = ("meaning", "anchor_cues", "demo_meaning", "meaning_doubt")
 SEARCHED = (

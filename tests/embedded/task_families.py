@@ -147,11 +147,29 @@ def facts(seed: int, size: int = 120) -> Family:
         place, other = random.sample(_PLACES, 2)
         person = random.choice(_PEOPLE)
         year, count = random.randint(1820, 1990), random.randint(12, 900)
+        # Half of the questions use other words than the passage.
+        plain = random.random() < 0.5
         said = [
-            (f"The bridge of {place} was finished in {year}.", f"When was the bridge of {place} finished?", str(year)),
-            (f"The bridge was designed by {person} after a flood.", "Who designed the bridge?", person),
-            (f"The stone came from quarries near {other}.", "Where did the stone come from?", other),
-            (f"About {count} workers lived beside the river.", "How many workers lived beside the river?", str(count)),
+            (
+                f"The bridge of {place} was finished in {year}.",
+                f"When was the bridge {'finished' if plain else 'completed'}?",
+                str(year),
+            ),
+            (
+                f"The bridge was designed by {person} after a flood.",
+                "Who designed the bridge?" if plain else "Who was the architect?",
+                person,
+            ),
+            (
+                f"The stone came from quarries near {other}.",
+                "Where did the stone come from?" if plain else "Where was the material mined?",
+                other,
+            ),
+            (
+                f"About {count} workers lived beside the river.",
+                "How many workers lived beside the river?" if plain else "How large was the crew?",
+                str(count),
+            ),
         ]
         _, question, answer = random.choice(said)
         random.shuffle(said)

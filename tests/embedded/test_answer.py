@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from dspy.lm15 import Config, Message, Request
-from requests_by_hand import Asking
-from task_families import facts, topics
 
 from strop.embedded import MODELS, answer, stream_text
 from strop.errors import CallFailed
+from tests.embedded.requests_by_hand import Asking
+from tests.embedded.task_families import facts, topics
 
 
 def digest(threads: int) -> str:
@@ -31,31 +31,19 @@ def digest(threads: int) -> str:
     return sha256("\0".join(texts).encode()).hexdigest()
 
 
-def in_another_process(code: str, hash_seed: str) -> str:
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parent)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-def test_threads_processes_and_hash_seeds_change_nothing() -> None:
+def test_threads_processes_and_hash_seeds_change_nothing_and_no_socket_is_opened() -> None:
+    code = """
+import sys
+from tests.embedded.test_answer import digest
+opened = []
+sys.addaudithook(lambda event, _: opened.append(event) if event.startswith("socket.") else None)
+print(digest(4), opened, "litellm" in sys.modules)
+"""
     here = digest(1)
     assert digest(4) == here
-    code = "import warnings; warnings.simplefilter('ignore'); import test_answer; print(test_answer.digest(4))"
-    assert in_another_process(code, "0") == here
-    assert in_another_process(code, "4711") == here
-
-
-def test_no_socket_is_opened_and_litellm_is_not_imported() -> None:
-    code = """
-import warnings; warnings.simplefilter('ignore')
-import sys
-import test_answer
-seen = []
-sys.addaudithook(lambda event, args: seen.append(event) if event.startswith('socket.') else None)
-test_answer.digest(1)
-print(seen, 'litellm' in sys.modules)
-"""
-    assert in_another_process(code, "1") == "[] False"
+    environment = {**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{here} [] False"
 
 
 def test_at_temperature_zero_only_the_seed_matters_and_above_it_rollouts_differ() -> None:
@@ -96,7 +84,9 @@ def test_usage_counts_tokens_by_the_published_rule() -> None:
     def rule(text: str) -> int:
         return len(re.findall(r"\w{1,4}|[^\w\s]", text))
 
-    assert response.usage.input_tokens == rule(str(request.system)) + sum(rule(one.text or "") for one in request.messages)
+    assert response.usage.input_tokens == rule(str(request.system)) + sum(
+        rule(one.text or "") for one in request.messages
+    )
     assert response.usage.output_tokens == rule(response.text or "")
     assert response.provider_data == {"offline_model": True}
     assert response.finish_reason == "stop"

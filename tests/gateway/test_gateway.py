@@ -137,7 +137,9 @@ def test_a_child_budget_cannot_spend_more_than_its_parent():
 
 
 def test_transient_failures_are_retried_each_attempt_on_its_own_row():
-    failures = iter([CallFailed(MODEL, "rate_limit", "slow down", retry_after=0.01), CallFailed(MODEL, "server", "500")])
+    failures = iter(
+        [CallFailed(MODEL, "rate_limit", "slow down", retry_after=0.01), CallFailed(MODEL, "server", "500")]
+    )
 
     def answer(request, rollout, index):
         for failure in failures:
@@ -284,7 +286,9 @@ def test_concurrency_of_a_model_is_kept():
         account = w.account()
         line = channel(w, account, concurrency=3)
         threads = [
-            threading.Thread(target=w.gateway.complete, args=(line, ask(f"q{i}", max_tokens=5)), kwargs={"rollout": None, "index": 0})
+            threading.Thread(
+                target=w.gateway.complete, args=(line, ask(f"q{i}", max_tokens=5)), kwargs={"rollout": None, "index": 0}
+            )
             for i in range(24)
         ]
         for thread in threads:

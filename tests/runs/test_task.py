@@ -83,6 +83,7 @@ def test_a_models_entry_is_what_the_gateway_takes() -> None:
         {"data": {}},
         {"data": {"file": "a", "train": "b"}},
         {"data": {"file": "a", "test": "b"}},
+        {"data": {"train": "a"}},
         {"data": {"dev": "a", "test": "b"}},
         {"data": {"file": "a", "split": {"train": 0.5, "dev": 0.3, "test": 0.3}}},
         {"data": {"file": "a", "split": {"train": 1.0, "dev": 0.0, "test": 0.0}}},

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import insert, select, update
-from tests.store.children import child
-from tests.store.notes import make_tables, notes, texts
 
 from strop.errors import Fenced, LeaseHeld
 from strop.store import Lease, Store
 from strop.store.tables import leases
+from tests.store.children import child
+from tests.store.notes import make_tables, notes, texts
 
 
 class Clock:

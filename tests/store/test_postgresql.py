@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import insert, text
-from tests.store.notes import make_tables, notes, texts
 
 from strop.errors import StoreError, StoreUnwritable
 from strop.store import Store
+from tests.store.notes import make_tables, notes, texts
 
 
 def test_a_server_that_is_not_there_is_named_without_the_password() -> None:

@@ -10,11 +10,11 @@ from types import ModuleType
 import pytest
 from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.pool import NullPool
-from tests.store.children import child
 
 from strop.errors import StoreTooNew
 from strop.store import Store, metadata
 from strop.store.schema import MIGRATIONS, migrate, revisions
+from tests.store.children import child
 
 _SCRIPT = Path(__file__).parents[2] / "scripts" / "make_migration.py"
 

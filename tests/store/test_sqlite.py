@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import OperationalError
-from tests.store.children import child
-from tests.store.notes import make_tables, notes, number_of_notes, texts
 
 from strop.errors import SettingsError, StoreError, StoreUnwritable
 from strop.store import Store
+from tests.store.children import child
+from tests.store.notes import make_tables, notes, number_of_notes, texts
 
 
 def _mount(*arguments: str) -> bool:

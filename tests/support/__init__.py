@@ -1,0 +1,1 @@
+"""Doubles and servers that the tests share."""

@@ -24,6 +24,7 @@ import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
+
 from tests.support.faults import Fault, Faults
 from tests.support.provider_answer import echo, embedded_answer
 from tests.support.provider_log import ReceivedRequest, RequestLog

@@ -14,6 +14,7 @@ import dspy
 import httpx
 import pytest
 from dspy.utils import exceptions as failures
+
 from tests.support.faults import KINDS, Fault, Faults
 from tests.support.provider_server import Answering, Endpoints, ProviderServer
 from tests.support.provider_wire import Answer, count_tokens

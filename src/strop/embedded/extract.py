@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from strop.embedded import chance
+from strop.embedded import chance, meaning
 from strop.embedded.fields import Field, Task
 from strop.embedded.personality import Personality
 from strop.embedded.skill import Asked, Skill
@@ -21,6 +21,7 @@ _QUESTION_NAME = re.compile(r"question|query", re.IGNORECASE)
 _PIECE = re.compile(r"[^\s,;:()\[\]\"]+(?:,\d{3})*|[,;:()\[\]\"]")
 _FOLLOW = re.compile(r"often follow ([^.\n]*)", re.IGNORECASE)
 _LONGEST_SPAN = 6
+_MEANING = 4.0
 _MOST_SENTENCES = 400
 _MONTH_NAMES = """
     january february march april may june july august september october november december monday tuesday wednesday
@@ -105,6 +106,8 @@ def _nearest_sentence(question: str, context: str, asked: Asked, personality: Pe
         score = sum(weight for root, weight in wanted.items() if root in roots) - 0.01 * place
         if kind == "number" and any(letter.isdigit() for letter in one):
             score += 0.5
+        if personality.vector_weight:
+            score += _MEANING * personality.vector_weight * meaning.coverage(question, one)
         score += asked.noise.gauss(0, personality.noise * 0.5)
         if asked.sampling is not None:
             score += asked.temperature * 0.5 * chance.gumbel(asked.sampling)
@@ -160,7 +163,9 @@ def _unfit(span: Sequence[str], asked_for: set[str]) -> bool:
     return any(stem(piece) in asked_for or piece in ',;:()[]"' for piece in span if piece.lower() not in STOP_WORDS)
 
 
-def _span_score(pieces: Sequence[str], place: tuple[int, int], hits: Sequence[int], wanted: str, habit: _Habit) -> float:
+def _span_score(
+    pieces: Sequence[str], place: tuple[int, int], hits: Sequence[int], wanted: str, habit: _Habit
+) -> float:
     start, end = place
     span = pieces[start:end]
     form = _form(span)

@@ -40,3 +40,11 @@ def unit(row: Floats) -> Floats:
 def closeness(left: str, right: str) -> float:
     """Cosine of two texts' mean vectors, 0.0 when one is unknown."""
     return float(text_vector(left) @ text_vector(right))
+
+
+def coverage(wanted: str, text: str) -> float:
+    """How well the text covers the wanted words: the mean over them of the closest word's cosine, 0..1."""
+    rows, others = word_rows(wanted), word_rows(text)
+    if not len(rows) or not len(others):
+        return 0.0
+    return float(np.maximum((rows @ others.T).max(axis=1), 0).mean())

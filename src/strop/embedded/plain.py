@@ -8,7 +8,7 @@ from strop.embedded import shape
 from strop.embedded.fields import Demo, Field, Task
 from strop.embedded.shape import Shape
 
-_KEY_VALUE = re.compile(r"^([A-Z][\w ]{0,28}):[ \t]*(.*)$")
+_KEY_VALUE = re.compile(r"^([A-Z]\w*(?: \w+){0,2}):[ \t]*(.*)$")
 _ONE_OF = re.compile(
     r"(?:one of|either|among|labels?(?: are)?|classes|categories|options)[: ]+"
     r"((?:[\"'`]?[\w-]+[\"'`]?(?:, (?:and |or )?| or |/|\|)){1,30}[\"'`]?[\w-]+[\"'`]?)",

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, Literal, cast
 
-from dspy.lm15 import Request
+from dspy.lm15 import Request, TextPart
 
 from strop.embedded import plain, shape, words
 from strop.embedded.fields import Demo, Field, Task
@@ -32,6 +32,7 @@ _NOTE = re.compile(r"\{(\w+)\} {8}# note: the value you produce (.*)")
 _REQUEST_TAIL = re.compile(
     r"\n*^Respond with (?:the corresponding output fields|a JSON object in the).*\Z", re.M | re.S
 )
+_INCOMPLETE = "This is an example of the task, though some input or output fields are not supplied."
 _ROLE_LINE = re.compile(r"^#{2,3} (?:System|User|Assistant|Instruction|Response|Input)s?:[ \t]*$", re.M | re.I)
 
 
@@ -77,8 +78,8 @@ def read(request: Request) -> Prompt:
 def _plain_text(content: object) -> str:
     if content is None or isinstance(content, str):
         return content or ""
-    parts = cast("Iterable[object]", content)
-    return "\n".join(text for part in parts if isinstance(text := getattr(part, "text", None), str))
+    texts = [part.text for part in cast("Iterable[object]", content) if isinstance(part, TextPart)]
+    return texts[0] if len(texts) == 1 else "\n".join(texts)
 
 
 @lru_cache(maxsize=256)
@@ -108,7 +109,7 @@ def _read_folded(system: str, turns: Sequence[Turn]) -> tuple[Studied, Mapping[s
         bare = study(system, tuple(earlier))
         task, inputs = plain.read(system, turns)
         return Studied(task=task, tokens=bare.tokens, digest=bare.digest), inputs
-    head, rest = _unfold(_ROLE_LINE.sub("", first))
+    head, rest = _unfold(_ROLE_LINE.sub("", first).replace(_INCOMPLETE, ""))
     studied = study(head, ())
     task = studied.task
     if len(turns) > 1:

@@ -14,11 +14,14 @@ _MARKDOWN_ROW = re.compile(r"^# Example \d+\n(.*?)(?=^# Example \d+\n|\Z)", re.M
 _MARKDOWN_PART = re.compile(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _MARKDOWN_FIELD = re.compile(r"^### ([^\n]+)\n(.*?)(?=^### |\Z)", re.MULTILINE | re.DOTALL)
 _RIGHT = re.compile(
-    r"(?:correct|right|expected|gold|true|reference|should (?:be|have been)|must be|wanted)"
-    r"(?: (?:answer|label|value|output|one|section|class|category|\w+))?(?: (?:is|was|be|would be|should be))?"
-    r"[:= ]+[\"'`«“]?([^\"'`»”\n;]+)",
+    r"\b(?:(?:should (?:be|have been)|must be|wanted)[: ]+|"
+    r"(?:correct|right|expected|gold|true|reference)(?:(?: \w+)?(?: (?:is|was|would be|should be)\b|[:=])[: ]*| +))"
+    r"[\"'`«“]?([^\"'`»”\n;]+)",
     re.IGNORECASE,
 )
+_RIGHT_QUOTED = re.compile(r"\bexpected:? (?:\w+ = )?([\"'])(.+?)\1(?!\w)", re.IGNORECASE)
+_PRAISE = re.compile(r"^\W*(?:exactly |all )?(?:correct|right|good|yes)\b|\bis (?:right|correct)\b", re.IGNORECASE)
+_BLAME = re.compile(r"\b(?:not|wrong|incorrect|but)\b", re.IGNORECASE)
 _SCORE = re.compile(r"score(?: of)?[:= ]+(-?\d+(?:\.\d+)?)", re.IGNORECASE)
 _REASONS = frozenset({"reasoning", "rationale", "augmented"})
 
@@ -147,12 +150,15 @@ def _judged(record: Mapping[str, Any]) -> list[Row]:
 
 def right_answer(feedback: str, given: str) -> str | None:
     """The right answer by a judge's words: named outright, or the given one when it scored full; None when untold."""
-    if found := _RIGHT.search(feedback):
+    if quoted := _RIGHT_QUOTED.findall(feedback):
+        return str(quoted[-1][1])
+    for found in _RIGHT.finditer(feedback):
         told = re.split(r"\.(?:\s|$)|, (?:but|not|got)\b| but | instead|\)", found[1])[0].strip(" .\"'`")
         if told:
             return told
     score = _SCORE.search(feedback)
-    return given if score and float(score[1]) >= 1 else None
+    praised = _PRAISE.search(feedback) and not _BLAME.search(feedback)
+    return given if praised or (score and float(score[1]) >= 1) else None
 
 
 def _markdown_rows(text: str) -> list[Row]:

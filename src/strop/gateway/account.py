@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -83,7 +83,7 @@ _tap: ContextVar[list[Tapped] | None] = ContextVar("strop_tap", default=None)
 
 
 @contextmanager
-def tap() -> Iterator[list[Tapped]]:
+def tap() -> Generator[list[Tapped]]:
     """Collect the calls made inside the block by this context: how an answer's cost and latency are known."""
     seen: list[Tapped] = []
     token = _tap.set(seen)

@@ -112,9 +112,7 @@ class Budgets:
             row = connection.execute(select(budgets).where(budgets.c.id == id)).one_or_none()
             if row is None:
                 connection.execute(
-                    budgets.insert().values(
-                        id=id, parent=parent, limit_pico=limit_pico, spent_pico=0, held_pico=0
-                    )
+                    budgets.insert().values(id=id, parent=parent, limit_pico=limit_pico, spent_pico=0, held_pico=0)
                 )
                 return Node(id=id, parent=parent, limit=limit_pico, spent=0, held=0)
             connection.execute(update(budgets).where(budgets.c.id == id).values(limit_pico=limit_pico))

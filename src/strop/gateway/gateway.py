@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from strop.errors import BudgetExceeded, CallFailed, Fenced, ReplayMiss, RunStopped, StoreError
+from strop.errors import BudgetExceeded, CallFailed, Fenced, ReplayMiss, StoreError
 from strop.gateway.account import Account, seen_by_tap
 from strop.gateway.budget import Budgets
 from strop.gateway.call import Failure, Recorded, Role, Source, call_key, canonical, new_id, now_us, process_name
@@ -126,23 +126,24 @@ class Gateway:
         if known is not None:
             return self._repeat(channel, asked, known, "replayed")
         if self._replay:
-            missing = ReplayMiss(f"a call to {channel.settings.model!r} was never recorded", hint="run without --replay")
+            missing = ReplayMiss(
+                f"a call to {channel.settings.model!r} was never recorded", hint="run without --replay"
+            )
             raise account.switch.trip("replay_miss", missing.message, error=missing)
         flight, mine = self._flights.join(key)
         if not mine:
             return self._repeat(channel, asked, flight.wait(), "shared")
+        # Between the look-up and the join another caller may have landed the same call.
+        known = self.ledger.recent(key, account.scope)
         response: Response | None = None
-        call: Recorded | None = None
-        problem: BaseException | None = None
         try:
-            # Between the look-up and the join another caller may have landed the same call.
-            known = self.ledger.recent(key, account.scope)
             call, response = (known, None) if known is not None else self._make(channel, asked)
-        except BaseException as error:
-            problem = error
+        except BaseException as problem:
+            flight.land(None, problem)
             raise
+        else:
+            flight.land(call)
         finally:
-            flight.land(call, problem)
             self._flights.leave(key)
         if known is not None:
             return self._repeat(channel, asked, known, "replayed")
@@ -206,13 +207,15 @@ class Gateway:
     def _make(self, channel: Channel, asked: Asked) -> tuple[Recorded, Response | None]:
         """Make the call, again after transient failures; the last attempt is the record."""
         switch = channel.account.switch
-        for attempt in range(channel.settings.retries + 1):
+        attempt = 0
+        while True:
             call, response, error = self._attempt(channel, asked, attempt)
             if error is None or not error.transient or attempt == channel.settings.retries:
                 break
+            attempt += 1
             delay = error.retry_after
             if delay is None:
-                delay = random.uniform(0.5, 1.0) * min(BACKOFF_CAP_S, BACKOFF_S * 2**attempt)
+                delay = random.uniform(0.5, 1.0) * min(BACKOFF_CAP_S, BACKOFF_S * 2 ** (attempt - 1))
             elif error.kind == "rate_limit":
                 channel.pace.pause(delay)
             switch.tripped.wait(delay)
@@ -220,7 +223,9 @@ class Gateway:
         self.ledger.remember(asked.key, channel.account.scope, call)
         return call, response
 
-    def _attempt(self, channel: Channel, asked: Asked, attempt: int) -> tuple[Recorded, Response | None, CallFailed | None]:
+    def _attempt(
+        self, channel: Channel, asked: Asked, attempt: int
+    ) -> tuple[Recorded, Response | None, CallFailed | None]:
         worst = self._worst_case(channel, asked)
         output_limit = asked.request.config.max_tokens or channel.settings.output_limit
         counters = channel.account.counters
@@ -237,7 +242,9 @@ class Gateway:
             except CallFailed as failure:
                 error = failure
             except Exception as bug:  # noqa: BLE001 - a provider that breaks is a failed call, with its own words
-                error = CallFailed(channel.settings.model, "garbage", self._redact(f"{type(bug).__name__}: {bug}")[:500])
+                error = CallFailed(
+                    channel.settings.model, "garbage", self._redact(f"{type(bug).__name__}: {bug}")[:500]
+                )
             finally:
                 counters.add("in_flight", -1)
             took = (time.perf_counter_ns() - clock) // 1000
@@ -269,7 +276,7 @@ class Gateway:
         took: int,
         final: bool,
     ) -> Recorded:
-        """Hand the outcome to the writer. What may have been charged without an answer stays spent at its worst case."""
+        """Hand the outcome to the writer. What may be charged without an answer stays spent at its worst case."""
         worst = int(row["worst_pico"])
         use: TokenUse | None = None
         cost: int | None = 0
@@ -278,7 +285,7 @@ class Gateway:
         if response is not None:
             from dspy._vendor.lm15.serde import response_to_dict
 
-            use = _use(response)
+            use = _use(response, channel.settings.provider)
             cost = channel.price.cost(use)
             text = self._redact(orjson.dumps(response_to_dict(response)).decode())
         elif error is not None:
@@ -343,15 +350,15 @@ class Gateway:
         }
 
 
-def _use(response: Response) -> TokenUse:
+def _use(response: Response, provider: str) -> TokenUse:
     usage = response.usage
+    cached, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
+    # Anthropic counts cached tokens beside the input, everybody else within it.
+    beside = cached + written if provider == "anthropic" else 0
     return TokenUse(
-        input=usage.input_tokens or 0,
+        input=(usage.input_tokens or 0) + beside,
         output=usage.output_tokens or 0,
-        cached=usage.cache_read_tokens or 0,
-        cache_write=usage.cache_write_tokens or 0,
+        cached=cached,
+        cache_write=written,
         reasoning=usage.reasoning_tokens or 0,
     )
-
-
-__all__ = ["Asked", "Gateway", "Channel", "RunStopped"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, case, func, literal_column, or_, select, update
@@ -42,12 +42,6 @@ class Line:
     uncertain_pico: int
     practice: bool
     latency_us: int
-
-    def merged(self, other: Line, **names: str) -> Line:
-        """The sum of two lines under new names."""
-        mine, theirs = asdict(self), asdict(other)
-        summed = {k: mine[k] + theirs[k] for k in mine if isinstance(mine[k], int) and k != "practice"}
-        return Line(**{**mine, **summed, "practice": self.practice and other.practice, **names})
 
 
 class Ledger:
@@ -106,9 +100,7 @@ class Ledger:
             lost.extend(connection.execute(query).all())
             if not lost:
                 return
-            levels = Levels(
-                connection, {r.budget for r in lost if r.budget}, lock=self._store.dialect == "postgresql"
-            )
+            levels = Levels(connection, {r.budget for r in lost if r.budget}, lock=self._store.dialect == "postgresql")
             for row in lost:
                 if row.budget:
                     levels.settle(row.budget, row.worst_pico, row.worst_pico)
@@ -156,22 +148,17 @@ class Ledger:
             total(case((bought, c.tokens_out), else_=0)).label("tokens_out"),
             total(c.cost_pico).label("cost_pico"),
             total(case((uncertain, c.worst_pico), else_=0)).label("uncertain_pico"),
-            count(c.source == "embedded").label("practice"),
             total(case((bought, c.finished_us - c.started_us), else_=0)).label("latency_us"),
         ).group_by(c.scope, c.model, c.role, c.phase)  # fmt: skip
         if scope is not None:
             query = query.where(c.scope == scope)
         with self._store.read() as connection:
             rows = connection.execute(query).mappings().all()
-        lines = [
-            Line(**{k: int(v) if k not in {"scope", "model", "role", "phase", "practice"} else v for k, v in r.items()})
-            for r in rows
-        ]
-        fixed = [Line(**{**asdict(line), "practice": line.model.startswith("embedded/")}) for line in lines]
-        return sorted(fixed, key=lambda line: (-line.cost_pico, line.scope, line.model, line.phase))
+        lines = [_line(row) for row in rows]
+        return sorted(lines, key=lambda line: (-line.cost_pico, line.scope, line.model, line.phase))
 
     def outages(self, scope: str) -> list[tuple[str, int, int, str]]:
-        """For each model with calls that got no answer for the provider's fault: model, how many, of how many, the last."""
+        """Models with calls that got no answer for the provider's fault: model, how many, of how many, the last."""
         self.writer.flush()
         kinds = ("rate_limit", "server", "timeout", "connection", "garbage", "auth", "not_found")
         mine = and_(calls.c.scope == scope, calls.c.source.in_(BOUGHT), calls.c.final)
@@ -190,7 +177,9 @@ class Ledger:
             rows = connection.execute(query).all()
         return [(str(r[0]), int(r[1]), int(r[2]), str(r[3])) for r in rows if r[1]]
 
-    def rows(self, scope: str, *, status: Sequence[str] = (), after: str = "", limit: int = 1000) -> list[dict[str, Any]]:
+    def rows(
+        self, scope: str, *, status: Sequence[str] = (), after: str = "", limit: int = 1000
+    ) -> list[dict[str, Any]]:
         """The calls of a scope in the order in which they were made, a page at a time."""
         self.writer.flush()
         query = select(calls).where(calls.c.scope == scope, calls.c.id > after).order_by(calls.c.id).limit(limit)
@@ -211,7 +200,10 @@ class Ledger:
         self.writer.close()
 
 
-_FOUND = "id status response error_kind error tokens_in tokens_out tokens_cached tokens_reasoning cost_pico started_us finished_us".split()
+_FOUND = (
+    "id", "status", "response", "error_kind", "error", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning",
+    "cost_pico", "started_us", "finished_us",
+)  # fmt: skip
 
 
 def _recorded(row: Sequence[Any]) -> Recorded:
@@ -227,3 +219,18 @@ def _recorded(row: Sequence[Any]) -> Recorded:
         cost_pico=cost,
         latency_us=(finished or 0) - (started or 0),
     )
+
+
+def _line(row: Mapping[Any, Any]) -> Line:
+    counts: dict[str, Any] = {name: int(row[name]) for name in _COUNTED}
+    model = str(row["model"])
+    return Line(
+        scope=row["scope"], model=model, role=row["role"], phase=row["phase"],
+        practice=model.startswith("embedded/"), **counts,
+    )  # fmt: skip
+
+
+_COUNTED = (
+    "calls", "bought", "replayed", "shared", "failed", "lost", "tokens_in", "tokens_out", "cost_pico",
+    "uncertain_pico", "latency_us",
+)  # fmt: skip

@@ -16,7 +16,7 @@ from strop.errors import CallFailed, FailureKind
 if TYPE_CHECKING:
     from dspy._vendor.lm15.types import StreamEvent
 
-    from strop.gateway.gateway import Gateway, Channel
+    from strop.gateway.gateway import Channel, Gateway
 
 _LM15: dict[FailureKind, type[lm15.LM15Error]] = {
     "auth": lm15.AuthError,
@@ -33,7 +33,7 @@ _LM15: dict[FailureKind, type[lm15.LM15Error]] = {
 
 
 class _Sample:
-    """Which sample an LM call asks for. DSPy strips the rollout and turns n into n equal requests; both are identity."""
+    """Which sample an LM call asks for: DSPy strips the rollout and turns n into n equal requests."""
 
     __slots__ = ("next_index", "rollout")
 
@@ -106,7 +106,8 @@ class AsyncGatewayEngine:
         if cls._pool is None:
             cls._pool = ThreadPoolExecutor(max_workers=128, thread_name_prefix="strop-async")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(cls._pool, copy_context().run, self._engine.complete, request)
+        context = copy_context()
+        return await loop.run_in_executor(cls._pool, lambda: context.run(self._engine.complete, request))
 
     async def stream(self, request: lm15.Request) -> AsyncIterator[StreamEvent]:
         response = await self.complete(request)

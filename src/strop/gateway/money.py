@@ -1,4 +1,4 @@
-"""Money as whole picodollars, so that sums are exact: 1 USD = 10**12, and $0.0375 per million tokens is 37 500 a token."""
+"""Money as whole picodollars (1 USD = 10**12), so that sums are exact."""
 
 from __future__ import annotations
 

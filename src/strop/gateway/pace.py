@@ -1,11 +1,11 @@
-"""How fast one model may be asked: calls in flight, calls and tokens a minute, and pauses that the provider asked for."""
+"""How fast one model may be asked: calls in flight, calls and tokens a minute, pauses that the provider asked for."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from strop.gateway.settings import ModelSettings
@@ -28,7 +28,7 @@ class Pace:
         self._paused_until = 0.0
 
     @contextmanager
-    def turn(self, tokens: int, switch: Switch) -> Iterator[None]:
+    def turn(self, tokens: int, switch: Switch) -> Generator[None]:
         """Hold one slot while a call is in flight; waits for it, and leaves at once when the run is stopped."""
         if self._slots is not None:
             while not self._slots.acquire(timeout=0.1):

@@ -49,7 +49,7 @@ class Prepared:
             assert isinstance(self._statement, ClauseElement)
             compiled = self._statement.compile(dialect=connection.dialect, column_keys=self._names)
             positions: list[str] | None = getattr(compiled, "positiontup", None)
-            fixed = {key: value for key, value in compiled.params.items() if key not in self._names}
+            fixed = {key: value for key, value in (compiled.params or {}).items() if key not in self._names}
             self._text[name] = (str(compiled), None if positions is None else list(positions), fixed)
         text, order, fixed = self._text[name]
         if fixed:

@@ -23,7 +23,8 @@ FRAME_TOKENS, FRAME_TOKENS_PER_MESSAGE = 64, 16
 
 @dataclass(frozen=True, kw_only=True)
 class TokenUse:
-    """Tokens of one answer as the provider counted them. `cached` and `cache_write` are parts of `input`, `reasoning` of `output`."""
+    """Tokens of one answer as counted by the provider. `cached` and `cache_write` are parts of `input`, `reasoning` of
+    `output`."""
 
     input: int
     output: int
@@ -45,28 +46,32 @@ class Price:
     long_above: int | None = None
     long_input: int | None = None
     long_output: int | None = None
+    long_cached_input: int | None = None
+    long_cache_write: int | None = None
     max_output: int | None = None
     dated: str = ""
 
     def cost(self, use: TokenUse) -> int:
         """Exact picodollars of one answer: uncached input, cached reads, cache writes, visible output, reasoning."""
         long = self.long_above is not None and use.input > self.long_above
-        price_in = self.long_input if long and self.long_input is not None else self.input
-        price_out = self.long_output if long and self.long_output is not None else self.output
+        price_in = _first(self.long_input if long else None, self.input)
+        price_out = _first(self.long_output if long else None, self.output)
+        cached = _first(self.long_cached_input if long else None, self.cached_input, price_in)
+        written = _first(self.long_cache_write if long else None, self.cache_write, price_in)
         plain = max(0, use.input - use.cached - use.cache_write)
         reasoning = min(use.reasoning, use.output)
         return (
             plain * price_in
-            + use.cached * (price_in if self.cached_input is None else self.cached_input)
-            + use.cache_write * (price_in if self.cache_write is None else self.cache_write)
+            + use.cached * cached
+            + use.cache_write * written
             + (use.output - reasoning) * price_out
-            + reasoning * (price_out if self.reasoning is None else self.reasoning)
+            + reasoning * _first(self.reasoning, price_out)
         )
 
     def worst_case(self, *, text_bytes: int, messages: int, output_limit: int) -> int:
         """Upper bound in picodollars: no tokenizer in use makes more tokens than the text has UTF-8 bytes."""
         tokens_in = text_bytes + FRAME_TOKENS + FRAME_TOKENS_PER_MESSAGE * messages
-        price_in = max(self.input, self.cache_write or 0, self.long_input or 0)
+        price_in = max(self.input, self.cache_write or 0, self.long_input or 0, self.long_cache_write or 0)
         price_out = max(self.output, self.reasoning or 0, self.long_output or 0)
         return tokens_in * price_in + output_limit * price_out
 
@@ -94,15 +99,19 @@ def _price(model: str, row: Mapping[str, Any], *, dated: str, file: str) -> Pric
         raise BadInput(f"price of {model!r} lacks {' and '.join(missing)} (USD per million tokens)", file=file)
     read = {key: _per_token(row[key], model=model, key=key, file=file) for key in KEYS if row.get(key) is not None}
     long = row.get("long") or {}
+    above = {
+        f"long_{key}": _per_token(long[key], model=model, key=f"long.{key}", file=file)
+        for key in ("input", "output", "cached_input", "cache_write")
+        if long.get(key) is not None
+    }
     return Price(
-        model=model,
-        **read,
-        long_above=long.get("above"),
-        long_input=_per_token(long["input"], model=model, key="long.input", file=file) if "input" in long else None,
-        long_output=_per_token(long["output"], model=model, key="long.output", file=file) if "output" in long else None,
-        max_output=row.get("max_output"),
-        dated=dated,
+        model=model, **read, **above, long_above=long.get("above"), max_output=row.get("max_output"), dated=dated
     )
+
+
+def _first(*values: int | None) -> int:
+    """The first that is known."""
+    return next(value for value in values if value is not None)
 
 
 @cache

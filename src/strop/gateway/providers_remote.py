@@ -80,14 +80,15 @@ class RemoteProvider:
 
         try:
             result = execute(self._lm, prepare(self._lm, None, None, {"request": request}))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - every way in which a client fails becomes one word
             raise _failure(self._model, error, self._redact) from None
         response = result.responses[0] if result.responses else None
         if response is None:
             from dspy.lm15 import response_from_openai_chat
 
             response = response_from_openai_chat(_plain(result.raw), model=self._model)
-        if response.usage.input_tokens is None or response.usage.output_tokens is None:
+        # LiteLLM passes a cut-off answer on as a whole one, with no tokens at all: not an answer, and not free.
+        if not response.usage.input_tokens or response.usage.output_tokens is None:
             raise CallFailed(self._model, "garbage", "the answer does not say how many tokens it used")
         return response
 
@@ -116,7 +117,11 @@ def _failure(model: str, error: Exception, redact: Redactor) -> CallFailed:
         ("LMConfigurationError", "bad_request"),
         ("LMProviderError", "garbage"),
     ]
-    kind: FailureKind = next((kind for name, kind in names if isinstance(error, getattr(x, name))), "garbage")
+    kind: FailureKind = "garbage"
+    for name, meaning in names:
+        if isinstance(error, getattr(x, name)):
+            kind = meaning
+            break
     status = getattr(error, "status", None)
     if kind == "bad_request" and status == 404:
         kind = "not_found"

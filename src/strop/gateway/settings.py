@@ -14,7 +14,8 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     model: str = Field(min_length=3, pattern=r"^[^\s/]+/\S+$")
-    """Provider and model, such as `openai/gpt-4o-mini`, `anthropic/claude-sonnet-4-5`, `ollama_chat/qwen3` or `embedded/small`."""
+    """Provider and model, such as `openai/gpt-4o-mini`, `anthropic/claude-sonnet-4-5`, `ollama_chat/qwen3` or
+    `embedded/small`."""
     api_base: str | None = None
     """Address of the endpoint, when it is not the provider's own."""
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -22,7 +23,8 @@ class ModelSettings(BaseModel):
     temperature: float | None = Field(default=None, ge=0, le=2)
     """Sampling temperature; unset leaves the model's own default (0 for embedded models)."""
     max_tokens: int | None = Field(default=None, ge=1)
-    """Most output tokens of one answer; with the price it bounds what one call can cost. Unset: 1000, or 16000 for reasoning models."""
+    """Most output tokens of one answer; with the price it bounds what one call can cost. Unset: 1000, or 16000 for
+    reasoning models."""
     requests_per_minute: int | None = Field(default=None, ge=1)
     """Most calls started in any minute."""
     tokens_per_minute: int | None = Field(default=None, ge=1)
@@ -54,7 +56,7 @@ class ModelSettings(BaseModel):
 
     @property
     def reasoning_family(self) -> bool:
-        """True for OpenAI's reasoning models, which DSPy lets sample only at temperature 1 with 16 000 tokens or more."""
+        """True for OpenAI's reasoning models, which DSPy samples only at temperature 1, with 16 000 tokens or more."""
         name = self.model.rsplit("/", 1)[-1].lower()
         return bool(re.match(r"^(o[1345](-(mini|nano|pro))?(-\d{4}-\d{2}-\d{2})?|gpt-5(\.\d+)*(?!-chat)(-.*)?)$", name))
 

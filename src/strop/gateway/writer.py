@@ -92,13 +92,13 @@ class Flush:
 
 Op = Intent | Outcome | Repeat | Flush
 ROW_COLUMNS = (
-    "id key scope phase role model status source origin attempt final request price worst_pico cost_pico budget owner "
-    "queued_us started_us finished_us"
-).split()
+    "id", "key", "scope", "phase", "role", "model", "status", "source", "origin", "attempt", "final", "request",
+    "price", "worst_pico", "cost_pico", "budget", "owner", "queued_us", "started_us", "finished_us",
+)  # fmt: skip
 _OUTCOME_COLUMNS = (
-    "status final response error_kind error tokens_in tokens_out tokens_cached tokens_reasoning cost_pico "
-    "started_us finished_us"
-).split()
+    "status", "final", "response", "error_kind", "error", "tokens_in", "tokens_out", "tokens_cached",
+    "tokens_reasoning", "cost_pico", "started_us", "finished_us",
+)  # fmt: skip
 
 
 class Writer:

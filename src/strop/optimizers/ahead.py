@@ -8,7 +8,7 @@ call for nothing, and a whole search loses at most `Allowance.size` of them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class LookAhead:
                 if task.state == "waiting":
                     task.drop()
                     self._settle(position)
-                elif task.finished:
+                else:
                     self._count(position, task)
 
     def _extend(self) -> None:
@@ -124,18 +124,17 @@ class LookAhead:
 
     def _raise_floor(self) -> None:
         while (task := self._tasks.get(self._floor)) is not None and task.finished:
-            self._settle(self._floor)
+            if self._floor_successes < self._enough:
+                self._settle(self._floor)
             self._floor_successes += self._succeeded(task)
             self._floor += 1
 
     def _start(self, position: int) -> Task:
-        return self._submit(lambda: self._attempt(position, self._over), lambda task: self._done(position, task))
+        return self._submit(lambda: self._attempt(position, self._over), lambda _task: self._done())
 
-    def _done(self, position: int, task: Task) -> None:
+    def _done(self) -> None:
         with self._lock:
-            if self._over.is_set():
-                self._count(position, task)
-            else:
+            if not self._over.is_set():
                 self._extend()
 
     def _succeeded(self, task: Task) -> bool:

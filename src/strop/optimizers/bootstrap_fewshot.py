@@ -71,6 +71,9 @@ def bootstrap_class(stage: Stage) -> type[Any]:
                     return shadow.result
             return super().compile(student, teacher=teacher, trainset=trainset)
 
+        def compile_now(self, student: Any, trainset: Any) -> Any:
+            return super().compile(student, teacher=None, trainset=trainset)
+
         def _bootstrap(self, *, max_bootstraps: int | None = None) -> None:
             self._position = -1
             self._ahead = self._look_ahead() if stage.looks_ahead and self.trainset else None

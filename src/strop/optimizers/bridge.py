@@ -40,7 +40,9 @@ def measured() -> Generator[list[Tapped]]:
 class ScoreMetric:
     """Our metric as DSPy's function: a float when evaluating; when bootstrapping (with a trace), whether it is good enough."""
 
-    def __init__(self, metric: Metric, *, threshold: float = 1.0, broken: Callable[[MetricError], BaseException]) -> None:
+    def __init__(
+        self, metric: Metric, *, threshold: float = 1.0, broken: Callable[[MetricError], BaseException]
+    ) -> None:
         self._metric = metric
         self._threshold = threshold
         self._broken = broken

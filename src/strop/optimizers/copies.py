@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 def rebuilt(spec: ProgramSpec, program: dspy.Module) -> dspy.Module:
     """A new program of `spec` with the instructions, field texts and demos of `program`, and nothing else of it."""
     fresh = build(spec)
-    known = dict(program.named_predictors())
+    known: dict[str, Any] = dict(program.named_predictors())
     if set(known) != set(dict(fresh.named_predictors())):
         fresh = program.deepcopy()
-    for name, predictor in fresh.named_predictors():
+    parts: list[tuple[str, Any]] = fresh.named_predictors()
+    for name, predictor in parts:
         source = known[name]
         if predictor.signature is source.signature or not predictor.signature.equals(source.signature):
             predictor.signature = source.signature.with_instructions(source.signature.instructions)

@@ -83,12 +83,11 @@ class Crew:
                 task.drop()
                 return task
             heapq.heappush(self._ahead if ahead else self._now, (rank, next(self._order), task))
-            if self._idle == 0 and len(self._threads) < self.size:
+            if len(self._now) + len(self._ahead) > self._idle and len(self._threads) < self.size:
                 thread = threading.Thread(target=self._work, daemon=True, name=f"strop-search-{len(self._threads)}")
                 self._threads.append(thread)
                 thread.start()
-            else:
-                self._lock.notify()
+            self._lock.notify()
         return task
 
     def run(self, jobs: Sequence[Callable[[], Any]]) -> list[Task]:

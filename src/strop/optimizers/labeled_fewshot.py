@@ -35,14 +35,12 @@ class LabeledFewShot:
         """Yield the one program; it is not scored."""
         return Stage(brief).results(partial(self._run, brief.settings))
 
-    def calls(
-        self, settings: LabeledFewShotSettings, n_train: int, n_dev: int, predictors: int = 1
-    ) -> tuple[int, int]:
+    def calls(self, settings: LabeledFewShotSettings, n_train: int, n_dev: int, predictors: int = 1) -> tuple[int, int]:
         """It makes no call."""
         return 0, 0
 
     def _run(self, settings: LabeledFewShotSettings, stage: Stage) -> None:
-        from dspy.teleprompt import LabeledFewShot as Algorithm
+        from dspy.teleprompt import LabeledFewShot as DspyLabeledFewShot
 
-        program = Algorithm(k=settings.k).compile(stage.program, trainset=stage.train, sample=settings.sample)
+        program = DspyLabeledFewShot(k=settings.k).compile(stage.program, trainset=stage.train, sample=settings.sample)
         stage.found(program, None, 0, f"{min(settings.k, len(stage.train))} labelled examples")

@@ -80,3 +80,7 @@ class Optimizer(Protocol):
             SearchFailed: the algorithm broke.
         """
         ...
+
+    def calls(self, settings: Any, n_train: int, n_dev: int, predictors: int = 1) -> tuple[int, int]:
+        """Model calls of a search with these settings on so many examples: expected, and at most."""
+        ...

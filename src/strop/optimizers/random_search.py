@@ -56,9 +56,7 @@ class RandomSearch:
         settings: RandomSearchSettings = brief.settings
         return Stage(brief, threshold=settings.metric_threshold).results(partial(self._run, settings))
 
-    def calls(
-        self, settings: RandomSearchSettings, n_train: int, n_dev: int, predictors: int = 1
-    ) -> tuple[int, int]:
+    def calls(self, settings: RandomSearchSettings, n_train: int, n_dev: int, predictors: int = 1) -> tuple[int, int]:
         """Every program is measured on all dev examples; all but two are bootstrapped first."""
         sizes = [settings.max_bootstrapped_demos, *(size for _, size in _draws([], settings))]
         loops = [bootstrap_calls(n_train, size, settings.max_rounds, predictors) for size in sizes]
@@ -71,7 +69,7 @@ class RandomSearch:
         total = settings.num_candidate_programs + 3
         seen: list[float] = []
 
-        def heard(program: dspy.Module, score: float, n: int, metadata: Any) -> None:
+        def heard(program: dspy.Module, score: float, n: int, _metadata: Any) -> None:
             seen.append(score)
             stage.note("score", number=len(seen), of=total, score=percent(score), n=n)
             stage.found(program, percent(score), n, f"candidate {len(seen)} of {total}")
@@ -120,10 +118,8 @@ def _warm(stage: Stage, settings: RandomSearchSettings, bootstrap: type[Any], co
     for number, (train, size) in enumerate(plans):
         algorithm = bootstrap(**common, max_bootstrapped_demos=size)
 
-        def compiled(
-            algorithm: Any = algorithm, train: list[Any] = train, rank: int = number + 2
-        ) -> dspy.Module:
-            program = algorithm.compile(stage.program, trainset=train)
+        def compiled(algorithm: Any = algorithm, train: list[Any] = train, rank: int = number + 2) -> dspy.Module:
+            program = algorithm.compile_now(stage.program, train)
             warm(stage, program, stage.dev, rank=rank)
             return program
 

@@ -33,9 +33,7 @@ def rebound(function: Callable[..., Any], names: Mapping[str, Any], imports: Map
 def derived(cls: type[Any], names: Mapping[str, Any], imports: Mapping[str, Any] | None = None) -> type[Any]:
     """A subclass of `cls` whose own methods are rebound; `super()` in them still means the base of `cls`."""
     methods = {
-        name: rebound(member, names, imports)
-        for name, member in vars(cls).items()
-        if inspect.isfunction(member) and not isinstance(member, staticmethod)
+        name: rebound(member, names, imports) for name, member in vars(cls).items() if inspect.isfunction(member)
     }
     return type(cls.__name__, (cls,), {"__module__": __name__, **methods})
 

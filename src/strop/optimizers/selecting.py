@@ -41,9 +41,7 @@ def spread_order(texts: Sequence[str], wanted: int) -> list[int]:
     return [*order, *left]
 
 
-def arranged(
-    stage: Stage, strategy: Literal["diverse", "hard", "random"] | None, *, wanted: int
-) -> list[dspy.Example]:
+def arranged(stage: Stage, strategy: Literal["diverse", "hard", "random"] | None, *, wanted: int) -> list[dspy.Example]:
     """The training examples in the order in which they are to be tried; None is the order of the file."""
     train: list[Any] = list(stage.train)
     if strategy == "random":

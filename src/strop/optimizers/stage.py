@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from queue import Empty, SimpleQueue
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
@@ -29,11 +30,28 @@ MAX_ERRORS = 1_000_000
 _log = logging.getLogger("strop.optimizers.dspy")
 _log.addHandler(logging.NullHandler())
 _log.propagate = False
-QUIET: dict[str, Any] = {
-    "print": lambda *args, **kwargs: None,
-    "tqdm": SimpleNamespace(tqdm=lambda items, **kwargs: items),
-    "logger": _log,
-}
+
+
+def _mute(*_args: object, **_kwargs: object) -> None:
+    """Say nothing."""
+
+
+def _bare(items: Any, **_kwargs: object) -> Any:
+    return items
+
+
+_searching: ContextVar[bool] = ContextVar("strop_searching", default=False)
+
+
+class _NotWhileSearching(logging.Filter):
+    """Keeps DSPy's log lines of a search off the terminal, and only those."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not _searching.get()
+
+
+_quiet_filter = _NotWhileSearching()
+QUIET: dict[str, Any] = {"print": _mute, "tqdm": SimpleNamespace(tqdm=_bare), "logger": _log}
 
 
 class Left(BaseException):
@@ -66,7 +84,7 @@ class Reins:
 
 
 class Stage:
-    """What an algorithm works with: its data, models and metric in DSPy's form, its crew, and where it tells what it found."""
+    """What an algorithm works with: data, models and metric in DSPy's form, its crew, and where it tells what it found."""
 
     def __init__(self, brief: Brief, *, threshold: float | None = None) -> None:
         self.brief = brief
@@ -88,9 +106,7 @@ class Stage:
 
     def reined(self, lm: dspy.LM) -> dspy.LM:
         """The same model, which stops answering when the search is over."""
-        return lm.copy(
-            engine=Reins(lm.engine, self.check), async_engine=getattr(lm, "_async_engine_spec", None)
-        )
+        return lm.copy(engine=Reins(lm.engine, self.check), async_engine=getattr(lm, "_async_engine_spec", None))
 
     @property
     def teacher_settings(self) -> dict[str, Any]:
@@ -125,7 +141,12 @@ class Stage:
         """Run `algorithm` and yield what it finds."""
 
         def work() -> None:
+            import dspy
+
             error: BaseException | None = None
+            _searching.set(True)
+            for handler in logging.getLogger(dspy.__name__).handlers:
+                handler.addFilter(_quiet_filter)
             try:
                 with running_on(self.task):
                     algorithm(self)
@@ -133,9 +154,7 @@ class Stage:
                 error = problem
             self._queue.put(_End(error))
 
-        thread = threading.Thread(
-            target=contextvars.copy_context().run, args=(work,), daemon=True, name="strop-search"
-        )
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True, name="strop-search")
         thread.start()
         try:
             error = yield from self._read()

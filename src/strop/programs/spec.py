@@ -67,15 +67,27 @@ def signature_of(spec: ProgramSpec) -> type[dspy.Signature]:
         fresh = found.with_instructions(spec.instructions or found.instructions)
     else:
         try:
-            fresh = dspy.Signature(spec.signature, spec.instructions) if spec.instructions else dspy.Signature(spec.signature)
-        except Exception as error:
+            fresh = _parse(spec.signature, spec.instructions)
+        except Exception as error:  # noqa: BLE001 - DSPy's parser raises what Python's does
             raise ProgramError(
                 f"signature {spec.signature!r} cannot be read: {str(error).splitlines()[0]}",
                 hint="write it like \"text -> label: Literal['a', 'b']\", inputs left, outputs right",
             ) from error
-    if not fresh.input_fields or not fresh.output_fields:
+    inputs, outputs = _fields(fresh)
+    if not inputs or not outputs:
         raise ProgramError(f"signature {spec.signature!r} needs at least one input and one output")
     return fresh
+
+
+def _parse(text: str, instructions: str | None) -> type[dspy.Signature]:
+    from dspy.signatures.signature import make_signature
+
+    return make_signature(text, instructions)
+
+
+def _fields(signature: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Both come from DSPy's metaclass, which type checkers do not see through."""
+    return tuple(signature.input_fields), tuple(signature.output_fields)
 
 
 def _is_reference(signature: str) -> bool:
@@ -104,5 +116,4 @@ def build(spec: ProgramSpec) -> dspy.Module:
 
 def fields(spec: ProgramSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of the input fields and of the output fields (without those that a strategy adds)."""
-    signature = signature_of(spec)
-    return tuple(signature.input_fields), tuple(signature.output_fields)
+    return _fields(signature_of(spec))

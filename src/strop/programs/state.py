@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -30,7 +31,8 @@ class Prompt:
 def dump(program: dspy.Module) -> dict[str, Any]:
     """The program's state as plain JSON values, without models and traces."""
     state: dict[str, Any] = orjson.loads(orjson.dumps(program.dump_state(), default=str, option=_OPTIONS))
-    for part in state.values():
+    # A program that is one predictor dumps that predictor itself; any other dumps its predictors by name.
+    for part in [state] if "demos" in state else state.values():
         if isinstance(part, dict):
             part.update({"lm": None, "traces": [], "train": []})
     return state
@@ -51,8 +53,8 @@ def restore(spec: ProgramSpec, state: Mapping[str, Any]) -> dspy.Module:
             hint="it was made from another signature or strategy",
         )
     try:
-        program.load_state({name: dict(state[name]) for name in given})
-    except Exception as error:
+        program.load_state(copy.deepcopy({name: state[name] for name in given}))
+    except Exception as error:  # noqa: BLE001 - whatever DSPy trips over, the artifact is at fault
         raise ArtifactRefused(f"the saved state cannot be loaded: {error}") from error
     return program
 
@@ -62,7 +64,8 @@ def prompts(program: dspy.Module) -> tuple[Prompt, ...]:
     found: list[Prompt] = []
     for name, predictor in program.named_predictors():
         demos = tuple(_plain(demo) for demo in predictor.demos)
-        found.append(Prompt(name=name, instructions=str(predictor.signature.instructions), demos=demos))
+        instructions = str(getattr(predictor.signature, "instructions", ""))
+        found.append(Prompt(name=name, instructions=instructions, demos=demos))
     return tuple(found)
 
 

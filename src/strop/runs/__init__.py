@@ -2,7 +2,7 @@
 
 from strop.runs.journal import Journal, RunRecord
 from strop.runs.outcome import ledger_rows
-from strop.runs.plan import Plan, make_plan
+from strop.runs.plan import Plan, importing_from, make_plan
 from strop.runs.report import write_report
 from strop.runs.runner import Runner, RunResult
 from strop.runs.task import ModelSpec, TaskSpec
@@ -17,6 +17,7 @@ __all__ = [
     "Runner",
     "TaskFile",
     "TaskSpec",
+    "importing_from",
     "ledger_rows",
     "load_task",
     "make_plan",

@@ -91,7 +91,14 @@ class Journal:
         self._update(id, lease, status="running", attempts=runs.c.attempts + 1, cancel_requested=0, error=None)
 
     def end(
-        self, id: str, lease: Lease, *, status: Status, seconds: float, result: Mapping[str, Any] | None, error: str | None
+        self,
+        id: str,
+        lease: Lease,
+        *,
+        status: Status,
+        seconds: float,
+        result: Mapping[str, Any] | None,
+        error: str | None,
     ) -> None:
         """The attempt is over; `seconds` is its own duration and adds up."""
         kept = {} if result is None else {"result": dict(result)}
@@ -127,9 +134,7 @@ class Journal:
         """Keep a candidate of the search; the same program again is not kept twice."""
         with self._store.write() as connection:
             lease.check(connection)
-            connection.execute(
-                self._store.insert_ignore(candidates), {"run_id": id, "at": datetime.now(UTC), **row}
-            )
+            connection.execute(self._store.insert_ignore(candidates), {"run_id": id, "at": datetime.now(UTC), **row})
 
     def candidates(self, id: str) -> list[dict[str, Any]]:
         """The candidates of a run in the order in which they were found."""

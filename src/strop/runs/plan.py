@@ -14,7 +14,7 @@ from strop.errors import BadInput, DataError, PriceUnknown
 from strop.gateway import ModelSettings, PriceTable, TokenUse
 from strop.metrics import CustomMetric, Metric
 from strop.metrics import build as build_metric
-from strop.optimizers import estimate, find, settings_of
+from strop.optimizers import find, max_calls_estimate, settings_of
 from strop.programs import ProgramSpec, fields
 from strop.runs.task import ModelSpec, TaskSpec
 from strop.stats import detectable_gain, look_alpha
@@ -98,7 +98,7 @@ def make_plan(
         if task.max_iterations is not None:
             settings = limited(settings, task.max_iterations)
         findings = (*cut.findings, *check(cut, algorithm=name))
-    expected, most = estimate(optimizer.name, settings, n_train=len(cut.train), n_dev=len(cut.dev))
+    expected, most = max_calls_estimate(settings, n_train=len(cut.train), n_dev=len(cut.dev))
     measuring = len(cut.dev) + 2 * len(cut.test)
     cost = Estimate(
         search_calls=expected,

@@ -14,7 +14,7 @@ from strop.errors import (
 )  # fmt: skip
 from strop.evaluation import Evaluation, evaluate
 from strop.events import Bus, Event
-from strop.gateway import Account, Gateway, pico, show
+from strop.gateway import Account, Gateway, Spending, pico, show
 from strop.metrics import fingerprint as metric_fingerprint
 from strop.optimizers import Brief, Candidate, Models, Note
 from strop.programs import build, dump, fingerprint, prompt_text
@@ -76,7 +76,9 @@ class _State:
 class Runner:
     """Carries runs out. One at a time per instance; any number of instances and processes share a store."""
 
-    def __init__(self, *, store: Store, gateway: Gateway, registry: Registry, bus: Bus, lease_s: float = LEASE_S) -> None:
+    def __init__(
+        self, *, store: Store, gateway: Gateway, registry: Registry, bus: Bus, lease_s: float = LEASE_S
+    ) -> None:
         self._store = store
         self._gateway = gateway
         self._registry = registry
@@ -106,6 +108,11 @@ class Runner:
         """Stop the run that this instance is carrying out; it ends with what it has."""
         if self._current is not None:
             self._current.watch.cancel(detail)
+
+    def spending(self) -> Spending | None:
+        """Live figures of the attempt that is under way; None between attempts."""
+        state = self._current
+        return None if state is None else state.account.counters.read()
 
     def run(self, plan: Plan, run_id: str) -> RunResult:
         """Carry out the run, or carry it on after an interruption: what was recorded is not paid again.
@@ -217,7 +224,7 @@ class Runner:
             state.search_ended = f"{stop.cause}: {stop.detail}"
         except StropError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever an algorithm trips over ends the run with its name
             raise SearchFailed(f"the algorithm {plan.optimizer.name} broke: {type(error).__name__}: {error}") from error
         self._refuse_outage(state)
         self._measure_finalists(state, found)
@@ -252,7 +259,9 @@ class Runner:
             "n": candidate.n, "state": dump(candidate.program),
         }  # fmt: skip
         self.journal.keep_candidate(state.record.id, state.lease, row)
-        self._tell(state, "candidate.found", number=number, score=candidate.score, n=candidate.n, origin=candidate.origin)
+        self._tell(
+            state, "candidate.found", number=number, score=candidate.score, n=candidate.n, origin=candidate.origin
+        )
 
     def _measure_finalists(self, state: _State, found: Mapping[str, tuple[Candidate, int]]) -> None:
         """Measure the most promising candidates, and the algorithm's own choice, on all dev examples."""
@@ -301,13 +310,13 @@ class Runner:
         state.test_before = self._measure(state, state.baseline.program, "test", "test")
         state.test_after = self._measure(state, state.winner.program, "test", "test")
         self._refuse_outage(state)
-        state.verdict = self._judge(state, state.baseline.fingerprint, state.winner.fingerprint, state.test_before, state.test_after)
+        state.verdict = self._judge(
+            state, state.baseline.fingerprint, state.winner.fingerprint, state.test_before, state.test_after
+        )
         self._note(state, "test", test_block(state.verdict) or {})
         self._tell(state, "stage.finished", stage="test", verdict=state.verdict.verdict)
 
-    def _judge(
-        self, state: _State, old: str, new: str, before: Evaluation, after: Evaluation
-    ) -> PairedVerdict:
+    def _judge(self, state: _State, old: str, new: str, before: Evaluation, after: Evaluation) -> PairedVerdict:
         plan = state.plan
         look = 1
         if old != new:
@@ -324,10 +333,12 @@ class Runner:
         plan, verdict = state.plan, state.verdict
         if verdict is None or state.winner is None or state.baseline is None:
             return
-        incumbent = self._registry.active(plan.task.task)
+        incumbent = next(iter(self._registry.versions(plan.task.task, active_only=True)), None)
         first = self._register(state, state.baseline, state.test_before, None)
         if incumbent is None:
-            incumbent = self._registry.activate(plan.task.task, first.number, reason="the program as the task file says it")
+            incumbent = self._registry.activate(
+                plan.task.task, first.number, reason="the program as the task file says it"
+            )
         state.version = first
         if state.winner.fingerprint != state.baseline.fingerprint:
             state.version = self._register(state, state.winner, state.test_after, first.number)
@@ -335,7 +346,9 @@ class Runner:
         gain = verdict.change >= plan.task.gate.min_gain
         if verdict.verdict != "IMPROVED" or not gain or plan.task.gate.policy != "auto":
             return
-        if incumbent.fingerprint in {state.baseline.fingerprint, state.version.fingerprint} or self._beats(state, incumbent):
+        if incumbent.fingerprint in {state.baseline.fingerprint, state.version.fingerprint} or self._beats(
+            state, incumbent
+        ):
             state.active = self._registry.activate(
                 plan.task.task, state.version.number, reason=f"run {state.record.id}: {verdict.verdict}"
             )
@@ -351,8 +364,11 @@ class Runner:
 
     def _register(self, state: _State, one: Measured, test: Evaluation | None, parent: int | None) -> Version:
         plan = state.plan
-        return self._registry.register(
+        with self._store.write() as connection:
+            state.lease.check(connection)
+            return self._registry.register(
             plan.task.task,
+            connection=connection,
             spec=plan.program,
             program=one.program,
             metrics={
@@ -367,7 +383,9 @@ class Runner:
             },
         )  # fmt: skip
 
-    def _measure(self, state: _State, program: dspy.Module, part: str, phase: str, *, quiet: bool = False) -> Evaluation:
+    def _measure(
+        self, state: _State, program: dspy.Module, part: str, phase: str, *, quiet: bool = False
+    ) -> Evaluation:
         plan = state.plan
         examples = plan.split.dev if part == "dev" else plan.split.test
         lm = self._gateway.lm(plan.models["task"], state.account, phase=phase, role="task")
@@ -397,7 +415,7 @@ class Runner:
         self._gateway.ledger.writer.flush(state.lease)
         self.journal.note(state.record.id, state.lease, stage, data)
 
-    def _tell(self, state: _State, name: str, **data: Any) -> None:
+    def _tell(self, state: _State, name: str, /, **data: Any) -> None:
         self._bus.tell(Event(name=name, scope=state.account.scope, data=data))
 
     def _stopped(self, state: _State, stop: RunStopped) -> tuple[Status, StropError | None]:
@@ -422,7 +440,12 @@ class Runner:
             try:
                 self._gateway.ledger.writer.flush(state.lease)
                 self.journal.end(
-                    state.record.id, state.lease, status=status, seconds=state.watch.elapsed_s, result=data, error=message
+                    state.record.id,
+                    state.lease,
+                    status=status,
+                    seconds=state.watch.elapsed_s,
+                    result=data,
+                    error=message,
                 )
             except StropError as problem:
                 error = error or problem

@@ -87,11 +87,11 @@ class DataSpec(ShortSpec):
     file: FilePath | None = None
     """One file, split by a seeded hash of each example into train, dev and sealed test."""
     train: FilePath | None = None
-    """File of examples to learn from, when you split yourself; without `dev` or `test` a part is set aside for it."""
+    """File of examples to learn from, when you split yourself; without `dev` a part of them is set aside for it."""
     dev: FilePath | None = None
     """File of examples to compare candidates on."""
     test: FilePath | None = None
-    """File of sealed examples for the verdict."""
+    """File of sealed examples for the verdict; needed beside `train`."""
     id: str | None = Field(default=None, min_length=1)
     """Column that names an example; without it the content does."""
     group: str | None = Field(default=None, min_length=1)
@@ -103,10 +103,12 @@ class DataSpec(ShortSpec):
     def _one_way(self) -> Self:
         if (self.file is None) == (self.train is None):
             raise ValueError(
-                "give either `file` (one file to split) or `train` (with `dev` and `test`, if you have them)"
+                "give either `file` (one file to split) or `train` and `test` (and `dev`, if you have one)"
             )
         if self.file is not None and (self.dev or self.test):
             raise ValueError("`file` is split into train, dev and test: leave out `dev` and `test`, or name `train`")
+        if self.train is not None and self.test is None:
+            raise ValueError("`train` needs a `test` file beside it: a gain is proved on examples the search never saw")
         return self
 
 
@@ -140,7 +142,7 @@ class AlgorithmSpec(ShortSpec):
     name: str = Field(
         min_length=1,
         examples=[
-            "auto", "labeledfewshot", "bootstrapfewshot", "bootstrapfewshotwithrandomsearch", "copro", "miprov2",
+            "auto", "labeledfewshot", "bootstrapfewshot", "bootstrap_random_search", "copro", "miprov2",
             "gepa", "simba", "inferrules",
         ],
     )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The command line: noun-verb commands, each about ten lines that call the house."""

@@ -1,0 +1,146 @@
+"""`strop runs`: what was done, how it ended, how it goes on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from strop.cli.options import Database, Directory, Json, Quiet, RunId, noun
+
+app = noun("List, show, report, resume or cancel runs. The bare noun lists.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    task: Annotated[str | None, typer.Option(help="Only runs of this task.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most runs to list.")] = 20,
+    directory: Directory = Path(),
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """List runs, newest first."""
+    from strop.cli.console import emit, table
+    from strop.cli.house import house_at
+    from strop.cli.verdict import dollars, points
+
+    with house_at(directory, database) as house:
+        records = house.journal.all(task=task, limit=limit)
+    if as_json:
+        emit([_brief(record) for record in records])
+        return
+    rows: list[tuple[str, ...]] = []
+    for record in records:
+        data = _brief(record)
+        change = "" if data["change"] is None else points(data["change"])
+        when = record.created_at.strftime("%Y-%m-%d %H:%M")
+        cells = (record.id, when, record.task, record.algorithm, record.status, data["verdict"] or "", change)
+        rows.append((*cells, dollars(data["usd"])))
+    table(("Run", "UTC", "Task", "Algorithm", "Status", "Verdict", "Change", "Cost"), rows, right=("Change", "Cost"))
+
+
+@app.command("show")
+def show_(run: RunId, directory: Directory = Path(), database: Database = None, as_json: Json = False) -> None:
+    """Show a run: verdict, cost, candidates."""
+    from strop.cli.console import emit, show, table, width
+    from strop.cli.house import house_at
+    from strop.cli.running import history, next_steps
+    from strop.cli.verdict import print_result
+
+    with house_at(directory, database) as house:
+        record = house.journal.get(run)
+        if as_json:
+            emit(dict(record.result) if record.result else _brief(record) | {"stages": house.journal.stages(record.id)})
+            return
+        show(f"Run {record.id}: {record.task} with {record.algorithm}, {record.status}, {record.seconds:.1f} s")
+        if record.result is None:
+            show("It has no result yet." if record.status == "running" else record.error or "It has no result.")
+            show(f"Resume: strop optimize --resume {record.id}")
+            return
+        candidates = [
+            (c["number"], _share(c["score"]), c["n"], _share(c["dev"]), "chosen" if c["chosen"] else "", c["origin"])
+            for c in record.result["candidates"]
+        ]
+        if candidates:
+            table(("No", "Score", "on", "Dev", "", "Origin"), candidates, right=("No", "Score", "on", "Dev"))
+            show()
+        for line in history(house, record.result):
+            show(line)
+        print_result(record.result, width(), next_steps=next_steps(record.result, directory))
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, its beginning, or `last`.")] = "last",
+    directory: Directory = Path(),
+    database: Database = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say where the HTML report lies, writing it again if it is gone."""
+    from strop.cli.console import emit, show
+    from strop.cli.house import house_at
+    from strop.errors import NotFound
+    from strop.runs import RunResult, write_report
+
+    with house_at(directory, database) as house:
+        record = house.journal.get(run)
+        if record.result is None:
+            raise NotFound(f"run {record.id} has no result yet", hint=f"strop optimize --resume {record.id}")
+        path = record.result.get("report")
+        if not path or not Path(path).is_file():
+            data = dict(record.result)
+            again = RunResult(run_id=record.id, status=record.status, verdict=data["verdict"], data=data)
+            path = write_report(again, house.place.reports, house.journal).data["report"]
+    emit({"run_id": record.id, "report": path}) if as_json else show(str(path))
+    if open_:
+        typer.launch(str(path))
+
+
+@app.command()
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, its beginning, or `last`.")] = "last",
+    directory: Directory = Path(),
+    database: Database = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> int:
+    """Go on with an interrupted run.
+
+    `strop optimize --resume` does the same and can change its budget, timeout and concurrency.
+    """
+    from strop.cli.house import house_at
+    from strop.cli.running import carry_out, finish
+
+    with house_at(directory, database) as house:
+        record = house.journal.get(run)
+        result = carry_out(house, house.plan_again(record), record.id, quiet=quiet)
+        return finish(house, result, as_json=as_json, directory=directory)
+
+
+@app.command()
+def cancel(run: RunId, directory: Directory = Path(), database: Database = None, as_json: Json = False) -> None:
+    """Ask a running run to stop; it ends with what it has."""
+    from strop.cli.console import emit, show
+    from strop.cli.house import house_at
+
+    with house_at(directory, database) as house:
+        record = house.journal.ask_to_cancel(run)
+    told = f"Run {record.id} was asked to stop. If its process is gone: strop optimize --resume {record.id}"
+    emit({"run_id": record.id, "cancel_requested": True}) if as_json else show(told)
+
+
+def _brief(record: Any) -> dict[str, Any]:
+    """A run in a list: its row without what is long."""
+    row = {key: value for key, value in asdict(record).items() if key not in {"spec", "result"}}
+    result: dict[str, Any] = dict(record.result or {})
+    test, cost = result.get("test") or {}, result.get("cost") or {}
+    more = {"verdict": result.get("verdict"), "change": test.get("change"), "usd": cost.get("usd")}
+    return json.loads(json.dumps({**row, **more, "report": result.get("report")}, default=str))
+
+
+def _share(score: float | None) -> str:
+    return "" if score is None else f"{score:.1%}"
