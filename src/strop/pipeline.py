@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import threading
-import time
 import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from strop.app import House
-from strop.datasets import Split
-from strop.errors import BadInput, NotFound, ProviderDown, RunFailed, RunStopped, StropError
-from strop.evaluation import answer_of, evaluate
-from strop.gateway import Account, ModelSettings, pico, usd
+from strop.datasets import Dataset, Split
+from strop.errors import BadInput, ConstraintsUnmet, RunFailed
+from strop.gateway import ModelSettings
 from strop.metrics import CustomMetric, MetricType
 from strop.metrics import build as build_metric
-from strop.programs import ProgramSpec, build, fields, prompt_text, prompts, running_on
-from strop.registry import LoadedProgram, Version
-from strop.runs import Plan, Runner, TaskSpec
-from strop.runs.asked import Shape, field_name, full_model_name, shape_of, task_name, task_of
+from strop.registry import Version
+from strop.runs import Plan, Runner
+from strop.runs.asked import full_model_name, shape_of, task_of
 from strop.runs.guide import (
     OptimizationAnalytics,
     OptimizationConstraints,
@@ -36,65 +30,24 @@ from strop.runs.guide import (
     OptimizationResult,
     PerformanceMetrics,
 )
-from strop.runs.told import measured, notes_of, of_run, too_few
-
-if TYPE_CHECKING:
-    import dspy
+from strop.runs.serving import LoadedModel, analytics, load, save
+from strop.runs.told import notes_of, of_run, too_few
+from strop.runs.trial import config_of, measure_only
 
 T = TypeVar("T")
 
 SMALL, LARGE = "embedded/small", "embedded/large"
 MODEL_VARIABLE = "STROP_MODEL"
 AT_ONCE = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadedModel:
-    """A program ready to answer. `metadata` is what was given to `save_optimized_model`."""
-
-    name: str
-    version: str
-    spec: ProgramSpec
-    program: dspy.Module
-    model: ModelSettings
-    house: House
-    metrics: Mapping[str, Any]
-    metadata: Mapping[str, Any]
-
-    def predict(self, input_data: Mapping[str, Any]) -> Any:
-        """The answer: the value of a single output field, else a dict of them. Other keys of `input_data` are left alone.
-
-        Raises:
-            BadInput: an input field is missing.
-            StropError: there is no answer.
-        """
-        inputs, outputs = fields(self.spec)
-        given = {field_name(str(key)): value for key, value in input_data.items()}
-        missing = [name for name in inputs if name not in given]
-        if missing:
-            raise BadInput(
-                f"{self.name} needs the input {missing[0]!r}, got {', '.join(map(repr, input_data)) or 'nothing'}",
-                hint=f"its inputs are {', '.join(inputs)}",
-            )
-        account = Account(scope=f"predict:{self.name}"[:120])
-        lm = self.house.gateway.lm(self.model, account, phase="predict", role="task")
-        try:
-            with running_on(lm):
-                answer = answer_of(self.program(**{name: given[name] for name in inputs}))
-        except RunStopped as stop:
-            raise _cause(account, stop) from None
-        except StropError:
-            raise
-        except Exception as error:
-            raise RunFailed(f"{self.name} gave no answer: {type(error).__name__}: {error}") from error
-        return answer[outputs[0]] if len(outputs) == 1 else {name: answer[name] for name in outputs}
+"""Optimisations and predictions of one pipeline that run at the same time; more wait."""
 
 
 class OptimizationPipeline:
-    """Optimises, keeps and serves programs. Safe for any number of concurrent tasks; the house opens when it is needed.
+    """Optimises, keeps and serves programs. Any number of tasks may share one; its house opens when it is first needed.
 
     `directory` is where `.strop/`, `.env` and `prices.yaml` are (default: the current one), `database` a path or URL
-    in place of `.strop/strop.db`. `model` answers when neither the request nor STROP_MODEL names another.
+    in place of `.strop/strop.db`. `model` answers when the request names none; without it STROP_MODEL does, else
+    `embedded/small`, a small offline model for trials. `prompt_model` writes instructions.
     """
 
     def __init__(
@@ -107,18 +60,20 @@ class OptimizationPipeline:
         model: str | Mapping[str, Any] | None = None,
         prompt_model: str | Mapping[str, Any] | None = None,
     ) -> None:
-        for name, value in (("gpu_config", gpu_config), ("mlflow_config", mlflow_config)):
+        for name, value, what in (
+            ("gpu_config", gpu_config, "GPU acceleration"),
+            ("mlflow_config", mlflow_config, "MLflow"),
+        ):
             if value is not None:
-                raise BadInput(f"{name} is not understood by this version of Strop", hint=f"leave {name} out")
-        self._directory = Path(directory) if directory is not None else Path.cwd()
+                raise BadInput(f"{what} is not part of this version of Strop", hint=f"leave {name} out")
+        self.directory = Path.cwd() if directory is None else Path(directory)
         self._database = database
         self._model = model
         self._prompt_model = prompt_model
         self._lock = threading.Lock()
         self._opened: House | None = None
-        self._used: dict[str, ModelSettings] = {}
-        self._private: set[str] = set()
-        self._measured: set[str] = set()
+        self._made_for: dict[str, ModelSettings] = {}
+        self._asked: dict[str, OptimizationRequest] = {}
         self._threads = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="strop-pipeline")
         self._closing = weakref.finalize(self, self._threads.shutdown, wait=False)
 
@@ -127,13 +82,13 @@ class OptimizationPipeline:
         """What this pipeline works on: its gateway, registry, ledger and events."""
         with self._lock:
             if self._opened is None:
-                self._opened = House.at(self._directory, database=self._database)
+                self._opened = House.at(self.directory, database=self._database)
                 self._closing.detach()
                 self._closing = weakref.finalize(self, _close, self._threads, self._opened)
             return self._opened
 
     def close(self) -> None:
-        """Wait for what is running and close the database. Leaving the pipeline to itself closes it too."""
+        """Wait for what is running and close the database. A pipeline that is left to itself is closed too."""
         self._threads.shutdown(wait=True)
         self._closing()
 
@@ -156,16 +111,14 @@ class OptimizationPipeline:
         """
         asked = request.model_copy(deep=True)
         run = _Run(self, asked)
-        result = await self._in_thread(run.carry_out, run.cancel)
-        if not asked.enable_analytics:
-            self._private.add(result.optimization_id)
+        result = await self._beside(run.carry_out, run.cancel)
         if result.status == "insufficient_data":
             warnings.warn(result.message, UserWarning, stacklevel=2)
         return result
 
     async def predict(self, model_id: str, input_data: Mapping[str, Any]) -> Any:
-        """Answer with a version: `name@2`, or `name` for the active one. See `LoadedModel.predict`."""
-        return await self._in_thread(lambda: self._load(model_id, None).predict(input_data))
+        """Answer with a version, `name@2`, or with the active one, `name`. See `LoadedModel.predict`."""
+        return await self._beside(lambda: self._load(model_id, None).predict(input_data))
 
     async def save_optimized_model(
         self,
@@ -176,25 +129,29 @@ class OptimizationPipeline:
     ) -> None:
         """Write a version to a file, keep it under `version` for `load_model`, or both.
 
-        The file is JSON whatever its name; a `.pkl` gets a UserWarning that says so. Without `output_path` the version
-        is kept in the database alone.
+        The file is JSON whatever its name; a UserWarning says so of a `.pkl`. Without `output_path` the version is kept
+        in the database alone.
 
         Raises:
-            BadInput: `version` does not look like 1.2.0, or is another program already.
+            BadInput: `version` does not look like 1.2.0, or was saved before with other content.
             StoreUnwritable: the file cannot be written.
         """
-        notice = await self._in_thread(lambda: self._save(model_id, output_path, version, metadata))
+        notice = await self._beside(
+            lambda: save(
+                self.house.store, self.house.registry, model_id, path=output_path, version=version, metadata=metadata
+            )
+        )
         if notice is not None:
             warnings.warn(notice, UserWarning, stacklevel=2)
 
     async def load_model(self, name: str, version: str | int | None = None) -> LoadedModel:
-        """A saved version, a version of the registry (label or number), the active one, or one written to a file.
+        """A saved version, a version of the registry (label or number), the active one, or one from a file.
 
         Raises:
             NotFound: there is none.
             ArtifactRefused: the file was altered, or is a pickle; it is not executed.
         """
-        return await self._in_thread(lambda: self._load(name, version))
+        return await self._beside(lambda: self._load(name, version))
 
     async def get_analytics(self, optimization_id: str) -> OptimizationAnalytics:
         """Cost and latency of an optimisation, from the ledger.
@@ -203,120 +160,148 @@ class OptimizationPipeline:
             NotFound: there is no such optimisation.
             BadInput: it was asked for with `enable_analytics=False`.
         """
-        return await self._in_thread(lambda: self._analytics(optimization_id))
+        return await self._beside(lambda: self._analytics(optimization_id))
 
-    async def _in_thread(self, work: Callable[[], T], cancel: Callable[[], None] | None = None) -> T:
+    async def _beside(self, work: Callable[[], T], cancel: Callable[[], None] | None = None) -> T:
         """Run `work` beside the event loop in this context. A cancelled task waits until `cancel` has taken effect."""
         job = asyncio.wrap_future(self._threads.submit(copy_context().run, work))
         try:
             return await asyncio.shield(job)
         except asyncio.CancelledError:
-            job.add_done_callback(_ignored)
+            job.add_done_callback(_heard)
             while cancel is not None and not job.done():
                 cancel()
                 await asyncio.wait({job}, timeout=0.1)
             raise
 
-    def models_of(self, request: OptimizationRequest) -> tuple[Any, Any]:
-        """Task and prompt model: the request's, this pipeline's, the environment's, the embedded ones."""
-        first = request.constraints.target_model or request.model or self._model or os.environ.get(MODEL_VARIABLE)
-        task = _settings(first or SMALL)
-        prompt = request.prompt_model or self._prompt_model or (LARGE if task["model"].startswith("embedded/") else None)
-        return task, None if prompt is None else _settings(prompt)
-
-    def ran_on(self, model_id: str, model: ModelSettings, *, measured_only: str | None = None) -> None:
-        """Remember which model a version was made for, with its address and limits."""
-        self._used[model_id] = model
-        if measured_only is not None:
-            self._measured.add(measured_only)
-
-    def _version(self, model_id: str) -> Version:
-        registry = self.house.registry
-        name, at, number = model_id.rpartition("@")
-        if at and number.isdigit():
-            return registry.get(name, int(number))
-        if "==" in model_id:
-            return registry.get(model_id, 1)
-        return registry.get(task_name(model_id))
-
     def _load(self, name: str, version: str | int | None) -> LoadedModel:
-        registry = self.house.registry
-        if version is None and Path(name).suffix.lower() in {".json", ".pkl", ".pickle"}:
-            file = registry.load_file(name)
-            return self._ready(file, f"{file.name}@{file.number}", file.program(), file.metrics)
-        if version is None:
-            found = self._version(name)
-        elif isinstance(version, int) or version.isdigit():
-            found = registry.get(task_name(name), int(version))
-        else:
-            try:
-                found = registry.get(_saved_name(task_name(name), version), 1)
-            except NotFound:
-                found = registry.get(task_name(name), version)
-        model_id = found.name if "==" in found.name else f"{found.name}@{found.number}"
-        return self._ready(found, model_id, registry.program(found), found.metrics)
-
-    def _ready(
-        self, found: Version | LoadedProgram, model_id: str, program: dspy.Module, metrics: Mapping[str, Any]
-    ) -> LoadedModel:
-        recorded = found.lineage.get("models", {}).get("task")
-        known = self._used.get(model_id) or self._used.get(str(found.lineage.get("saved_from")))
-        return LoadedModel(
-            name=model_id.partition("@")[0].partition("==")[0],
-            version=found.label,
-            spec=found.spec,
-            program=program,
-            model=known or ModelSettings(**_settings(recorded or self._model or SMALL)),
-            house=self.house,
-            metrics=metrics,
-            metadata=json.loads(found.notes) if found.notes.startswith("{") else {},
-        )
-
-    def _save(
-        self, model_id: str, path: str | Path | None, label: str | None, metadata: Mapping[str, Any] | None
-    ) -> str | None:
-        registry = self.house.registry
-        found = self._version(model_id)
-        if label is not None or metadata is not None or path is None:
-            name = _saved_name(found.name, label or found.label)
-            notes = json.dumps(dict(metadata or {}), default=str, sort_keys=True)
-            with self.house.store.write() as connection:
-                kept = registry.register(
-                    name, spec=found.spec, state=registry.state(found), metrics=found.metrics, label=label or found.label,
-                    lineage={
-                        **found.lineage, "parent": found.number, "parent_name": found.name,
-                        "saved_from": f"{found.name}@{found.number}",
-                    },
-                    notes=notes, origin="saved", connection=connection,
-                )  # fmt: skip
-                if kept.number != 1 or (metadata is not None and kept.notes != notes):
-                    raise BadInput(f"version {kept.label} of {found.name!r} was saved before, as something else",
-                                   hint="save under a new version")  # fmt: skip
-            found = kept
-        return None if path is None else registry.export(found.name, found.number, path).notice
+        return load(self.house.gateway, self.house.registry, name, version, models=self._made_for)
 
     def _analytics(self, optimization_id: str) -> OptimizationAnalytics:
-        from strop.stats import percentile
-
-        house = self.house
-        if optimization_id in self._private:
+        asked = self._asked.get(optimization_id)
+        if asked is None:
+            self.house.journal.get(optimization_id)
+        elif not asked.enable_analytics:
             raise BadInput(f"optimisation {optimization_id!r} was asked for with enable_analytics=False")
-        if optimization_id not in self._measured:
-            house.journal.get(optimization_id)
-        cost, costs, latencies, calls = 0, list[int](), list[float](), 0
-        for row in house.gateway.ledger.every_row(f"run:{optimization_id}"):
-            if row["source"] not in {"paid", "embedded"}:
-                continue
-            calls += 1
-            cost += row["cost_pico"] or 0
-            if row["role"] == "task" and row["status"] == "ok":
-                costs.append(row["cost_pico"] or 0)
-                latencies.append((row["finished_us"] - row["started_us"]) / 1000)
-        return OptimizationAnalytics(
-            optimization_id=optimization_id,
-            total_cost_usd=usd(cost),
-            cost_per_sample=usd(sum(costs)) / len(costs) if costs else None,
-            latency_p50_ms=percentile(latencies, 50) if latencies else None,
-            latency_p95_ms=percentile(latencies, 95) if latencies else None,
-            calls=calls,
-        )
+        return analytics(self.house.gateway.ledger, optimization_id, costs=asked is None or asked.track_costs)
+
+    def models_for(self, request: OptimizationRequest) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """Task and prompt model: the request's, this pipeline's, the environment's, the embedded ones."""
+        named = request.constraints.target_model or request.model or self._model
+        task = _settings(named or os.environ.get(MODEL_VARIABLE) or SMALL)
+        embedded = str(task.get("model", "")).startswith("embedded/")
+        prompt = request.prompt_model or self._prompt_model or (LARGE if embedded else None)
+        return task, None if prompt is None else _settings(prompt)
+
+    def remember(self, request: OptimizationRequest, result: OptimizationResult, model: ModelSettings) -> None:
+        """What the database does not hold: a model's address and limits, and the request's flags."""
+        self._asked[result.optimization_id] = request
+        self._made_for[result.model_id] = model
+
+
+class _Run:
+    """One optimisation, in a thread of its own."""
+
+    def __init__(self, pipeline: OptimizationPipeline, request: OptimizationRequest) -> None:
+        self._pipeline = pipeline
+        self._request = request
+        self._cancelled = threading.Event()
+        self._runner: Runner | None = None
+
+    def cancel(self) -> None:
+        """Stop as soon as possible; asked again and again until the run has ended."""
+        self._cancelled.set()
+        if self._runner is not None:
+            self._runner.cancel("the awaiting task was cancelled")
+
+    def carry_out(self) -> OptimizationResult:
+        """The whole of it. Raises what `OptimizationPipeline.optimize` raises."""
+        request, house = self._request, self._pipeline.house
+        examples = [*request.training_examples, *(request.validation_examples or [])]
+        shape = shape_of(examples)
+        model, prompt_model = self._pipeline.models_for(request)
+        task = task_of(request, shape, model=model, prompt_model=prompt_model)
+        settings = ModelSettings(**task.models.task.model_dump())
+        rows = shape.dataset(examples) if examples else Dataset(examples=())
+        plan = None
+        if request.training_examples:
+            train = shape.dataset(request.training_examples)
+            dev = shape.dataset(request.validation_examples) if request.validation_examples else None
+            cut = Split.of(train, dev, seed=task.seed)
+            plan = house.plan(task, self._pipeline.directory, data=cut, custom_metrics=request.custom_metrics)
+        if plan is None or _insufficient(plan):
+            algorithm = plan.optimizer.name if plan is not None else request.algorithm
+            result = measure_only(
+                house.gateway, house.registry, task, model=settings, examples=rows.examples, algorithm=algorithm,
+                metric=plan.metric if plan else build_metric(task.metric, custom=request.custom_metrics),
+                message=too_few(algorithm, len(rows)), notes=notes_of(plan) if plan else (),
+            )  # fmt: skip
+        else:
+            result = self._run(house, plan)
+        self._pipeline.remember(request, result, settings)
+        return result
+
+    def _run(self, house: House, plan: Plan) -> OptimizationResult:
+        self._runner = house.runner()
+        if self._cancelled.is_set():
+            raise RunFailed("cancelled before it began")
+        run = house.carry_out(plan, runner=self._runner)
+        if run.status in {"failed", "infeasible"} or run.data["dev"] is None:
+            raise run.error or RunFailed(f"the run ended before anything was measured ({run.status})")
+        version = run.version
+        if version is None:
+            version = _keep_unproven(house, plan, run)
+        config = config_of(plan.task, plan.program, house.registry.program(version), dict(run.data["models"]))
+        model_id = f"{version.name}@{version.number}"
+        return of_run(run, plan, self._request, model_id=model_id, config=config)
+
+
+def _keep_unproven(house: House, plan: Plan, run: RunResult) -> Version:
+    """The best program of a run that ended before its sealed test, as a version that is not activated."""
+    found, dev = run.data["program"], run.data["dev"]
+    if found is None:
+        raise run.error or ConstraintsUnmet("nothing that was measured satisfies the constraints")
+    return house.registry.register(
+        plan.task.task,
+        spec=plan.program,
+        state=found["state"],
+        metrics={"metric": plan.metric.name, "dev": dev["optimized"], "dev_n": dev["n"]},
+        lineage={"run": run.run_id, "models": run.data["models"], "algorithm": plan.optimizer.name},
+        origin=f"run {run.run_id}, {run.status} before the sealed test",
+    )
+
+
+def _insufficient(plan: Plan) -> bool:
+    few = any(finding.code == "too_few_examples" for finding in plan.refused)
+    return few or not len(plan.split.dev) or not len(plan.split.test)
+
+
+def _settings(model: str | Mapping[str, Any]) -> dict[str, Any]:
+    given = {"model": model} if isinstance(model, str) else dict(model)
+    return {**given, "model": full_model_name(str(given.get("model", "")))}
+
+
+def _heard(job: asyncio.Future[Any]) -> None:
+    """Take note of how an abandoned job ended, so that asyncio does not complain that nobody did."""
+    if not job.cancelled():
+        job.exception()
+
+
+def _close(threads: ThreadPoolExecutor, house: House) -> None:
+    # Not waiting: the last reference may go in one of these very threads.
+    threads.shutdown(wait=False)
+    house.close()
+
+
+__all__ = [
+    "CustomMetric",
+    "LoadedModel",
+    "MetricType",
+    "OptimizationAnalytics",
+    "OptimizationConstraints",
+    "OptimizationObjective",
+    "OptimizationPipeline",
+    "OptimizationRequest",
+    "OptimizationResult",
+    "PerformanceMetrics",
+]

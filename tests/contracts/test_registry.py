@@ -284,7 +284,7 @@ def test_no_key_is_kept(registry: Registry, opened: Store, tmp_path: Path) -> No
     made = program(1)
     made.set_lm(dspy.LM("openai/gpt-4.1", api_key=CANARY, api_base=f"https://user:{CANARY}@example.org"))
     state = programs.dump(program(2))
-    state["predict"]["lm"] = {"model": "openai/gpt-4.1", "api_key": CANARY}
+    state["predict"]["lm"] = {"model": "x", "_dspy_lm_class": "nowhere.LM", "api_key": CANARY}
     told = {"note": [f"with {CANARY}"], CANARY: 1, "url": f"postgresql://me:{CANARY}@host/db"}
     registry.register("mail", spec=SPEC, program=made, metrics=told, lineage=told, notes=CANARY, origin=CANARY)
     registry.register("mail", spec=SPEC, state=state)

@@ -335,3 +335,32 @@ def test_tokens_a_minute_are_kept():
             w.gateway.complete(line, ask(f"q{i}", max_tokens=5), rollout=None, index=0)
         assert time.monotonic() - before >= 0.95
         assert isinstance(w.simulation, Simulation)
+
+
+def test_the_short_way_sends_what_dspy_would_send(monkeypatch: pytest.MonkeyPatch):
+    import dspy
+
+    from strop.programs import running_on
+
+    seen = []
+
+    def answer(request, rollout, index):
+        seen.append((request, rollout, index))
+        return respond("[[ ## reasoning ## ]]\nsum\n\n[[ ## answer ## ]]\nfour\n\n[[ ## completed ## ]]")
+
+    class Listener(dspy.utils.BaseCallback):
+        """Its presence sends DSPy the long way."""
+
+    program = dspy.ChainOfThought("question -> answer")
+    program.predict.demos = [dspy.Example(question="1+1", reasoning="easy", answer="two")]
+    with world(answer) as w:
+        lm = w.gateway.lm({"model": MODEL, "temperature": 0.7}, w.account(), phase="search")
+        for options in ({}, {"temperature": 1.0, "rollout_id": 3}, {"temperature": 1.0, "n": 2}):
+            with running_on(lm):
+                short = program(question="2+2", config=options)
+            with dspy.context(lm=lm, callbacks=[Listener()], disable_history=False):
+                long = program(question="2+2", config=options)
+            assert dict(short) == dict(long)
+        rows = w.gateway.ledger.rows("run:t")
+        assert len(seen) == 4
+        assert len([row for row in rows if row["source"] == "replayed"]) == len(rows) - 4

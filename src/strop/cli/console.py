@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PIPE_WIDTH = 120
+PREPARING = "Loading and checking the data ..."
 
 
 def emit(value: Any) -> None:

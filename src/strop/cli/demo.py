@@ -7,14 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from strop.cli.console import PREPARING
 from strop.cli.options import Json, Quiet, noun
 
 app = noun("Watch a real optimisation with small offline models.")
 FOLDER = "strop-demo"
-BANNER = """\
-Demo: sort Debian programs into archive sections by their one-line description (real data).
-The models embedded/small and embedded/large are small offline learners that come with Strop,
-for trials and tests; their scores say nothing about real models, their prices are never billed."""
+BANNER = (
+    "Demo: sort Debian programs into archive sections by their one-line description (real data).",
+    "The models embedded/small and embedded/large are small offline learners that come with Strop, for trials and "
+    "tests; their scores say nothing about real models, and their prices are never billed.",
+)
 
 
 @app.command()
@@ -25,13 +27,18 @@ def demo(
     as_json: Json = False,
 ) -> int:
     """Watch a real optimisation with small offline models; it uses ./strop-demo and needs neither key nor network."""
+    import sys
+
+    from strop.cli.console import flowing, tell, width
+
+    tell("\n".join(flowing([line], width(sys.stderr), indent="") for line in BANNER))
+    if not quiet:
+        tell(PREPARING)
     from strop.app import House
-    from strop.cli.console import tell
     from strop.cli.running import carry_out, finish
     from strop.cli.tasks import changed
     from strop.runs import load_task
 
-    tell(BANNER)
     folder = _folder(fresh=fresh)
     file = load_task(folder)
     spec = changed(file.spec, {} if seed is None else {"seed": seed})

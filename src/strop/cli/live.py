@@ -98,6 +98,7 @@ class PanelView:
         self._console = rich_console(sys.stderr)
         self._story = Story(lambda _line: None)
         self._live: Live | None = None
+        self._echo: Callable[[], None] = lambda: None
 
     def hear(self, event: Event) -> None:
         self._story.hear(event)
@@ -114,12 +115,14 @@ class PanelView:
             console=self._console, get_renderable=self._panel, refresh_per_second=FRAMES_A_SECOND, transient=True,
             redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
+        self._echo = _quiet_ctrl_c()
         self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
+        self._echo()
 
     def _panel(self) -> Panel:
         from rich.panel import Panel
@@ -180,5 +183,19 @@ def _bar(spent_pico: int, budget_usd: float | None) -> Text:
     share = min(1.0, spent_pico / (budget_usd * 1e12)) if budget_usd else 1.0
     full = round(20 * share)
     return Text.assemble(
-        ("━" * full, "green"), ("━" * (20 - full), "dim"), f" {show(spent_pico)} of ${budget_usd:,.2f}"
+        ("█" * full, "green"), ("░" * (20 - full), "dim"), f" {show(spent_pico)} of ${budget_usd:,.2f}"
     )
+
+
+def _quiet_ctrl_c() -> Callable[[], None]:
+    """Keep the terminal from writing `^C` into the panel; the returned function undoes it."""
+    import termios
+
+    try:
+        before = termios.tcgetattr(sys.stdin)
+        now = list(before)
+        now[3] &= ~termios.ECHOCTL
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, now)
+    except (termios.error, OSError, ValueError):
+        return lambda: None
+    return lambda: termios.tcsetattr(sys.stdin, termios.TCSANOW, before)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from strop.cli.console import PREPARING, tell
 from strop.cli.options import Database, Json, Quiet, noun
 
 app = noun("Optimise a task within a budget and prove the gain.")
@@ -62,6 +63,8 @@ def _start(
     spec = changed(file.spec, changes)
     if dry_run:
         return _show_plan(spec, file.directory, as_json=as_json)
+    if not quiet:
+        tell(PREPARING)
     from strop.app import House
     from strop.cli.running import carry_out, finish
 

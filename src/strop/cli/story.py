@@ -111,7 +111,7 @@ class Story:
         return f"candidate {data['number']}: {shown} ({data['origin']})"
 
     def _candidate_chosen(self, data: Mapping[str, Any], _scope: str) -> str:
-        self._better(data["optimized"], data["n"])
+        self.best = (data["optimized"], data["n"])
         who = "the baseline" if data["number"] == 0 else f"candidate {data['number']} ({data['origin']})"
         return f"chosen: {who}, {data['optimized']:.1%} on {data['n']} dev examples"
 

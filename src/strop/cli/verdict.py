@@ -93,7 +93,7 @@ def _verdict(data: Data) -> list[str]:
 
 def _dev(data: Data) -> list[str]:
     dev = data["dev"]
-    if dev is None:
+    if dev is None or (data["test"] is None and dev["optimized"] == dev["baseline"]):
         return []
     return [f"Dev-set gain was {points(dev['optimized'] - dev['baseline'])} (biased by selection; do not quote)."]
 
@@ -114,7 +114,7 @@ def _cost(data: Data) -> str:
     limit = "" if cost["budget_usd"] is None else f" of {dollars(cost['budget_usd'])}"
     told = f"Cost: optimisation {dollars(cost['usd'])}{limit} ({cost['paid_calls']:,} calls{practice})"
     before, after = each["usd_before"], each["usd_after"]
-    if before is None or after is None:
+    if before is None or after is None or (data["test"] is None and before == after):
         return told + "."
     change = f" ({100 * (after / before - 1):+.0f}%)" if before else ""
     return f"{told}; per request {dollars(before)} -> {dollars(after)}{change}."

@@ -20,6 +20,18 @@ _SHORT = re.compile(
 _QUESTION_NAME = re.compile(r"question|query", re.IGNORECASE)
 _PIECE = re.compile(r"[^\s,;:()\[\]\"]+(?:,\d{3})*|[,;:()\[\]\"]")
 _FOLLOW = re.compile(r"often follow ([^.\n]*)", re.IGNORECASE)
+_ARTICLES = frozenset({"a", "an", "the"})
+_UNIT_NAMES = """
+    percent % million billion dollars euros pounds km kilometres kilometers miles metres meters kg kilograms tonnes tons
+    hours days weeks months degrees litres liters acres hectares"""
+_UNITS = frozenset(_UNIT_NAMES.split())
+# What a sentence must hold to answer a question of that kind.
+_HOLDS = {
+    "number": re.compile(r"\d"),
+    "person": re.compile(r"(?<!^)\b[A-Z]\w+ [A-Z]\w+|\b(?:Mr|Mrs|Ms|Dr)\b"),
+    "place": re.compile(r"\b(?:in|at|near|from|to|of) [A-Z]"),
+}
+_PLACE_BEFORE = frozenset({"in", "at", "near", "from", "to", "of"})
 _LONGEST_SPAN = 6
 _MEANING = 4.0
 _MOST_SENTENCES = 400
@@ -35,8 +47,12 @@ class _Habit:
 
     short: bool
     usual_words: float
+    words_by_opener: Mapping[str, float]
+    """Usual length of answers to questions that open with this word."""
     before: Mapping[str, float]
-    shapes: Mapping[str, float]
+    shapes: Mapping[tuple[str, str], float]
+    """How often answers to questions with this opener had this form, 0..1."""
+    articles: bool
 
 
 def answering(task: Task, field: Field, personality: Personality) -> Skill:
@@ -77,9 +93,9 @@ def _learn_habit(task: Task, field: Field, personality: Personality) -> _Habit:
     shown = task.answers(field.name)[-personality.demos_seen :]
     lengths = [len(answer.split()) for _, answer in shown]
     before: Counter[str] = Counter()
-    shapes: Counter[str] = Counter()
+    openers: dict[str, list[str]] = {}
     for demo, answer in shown:
-        shapes[_form(answer.split())] += 1
+        openers.setdefault(_opener(split_question(demo.inputs)[0]), []).append(answer)
         text = "\n".join(demo.inputs.values())
         place = text.lower().find(answer.lower())
         if place > 0 and (previous := text[:place].split()):
@@ -91,8 +107,22 @@ def _learn_habit(task: Task, field: Field, personality: Personality) -> _Habit:
         short=bool(lengths and usual <= 5) or (not lengths and asks_for_short(task, field)),
         usual_words=usual,
         before={word: min(1.5, 0.5 + 0.5 * times) for word, times in before.items()},
-        shapes={form: times / len(shown) for form, times in shapes.items()} if shown else {},
+        words_by_opener={
+            opener: sum(len(answer.split()) for answer in answers) / len(answers) for opener, answers in openers.items()
+        },
+        shapes={
+            (opener, form): sum(_form(answer.split()) == form for answer in answers) / len(answers)
+            for opener, answers in openers.items()
+            for form in ("number", "name", "words")
+        },
+        articles=any(answer.split()[0].lower() in _ARTICLES for _, answer in shown if answer.split()),
     )
+
+
+def _opener(question: str) -> str:
+    """The first two words, or the first alone when it says enough."""
+    pieces = question.lower().split()
+    return " ".join(pieces[:2]) if pieces[:1] == ["how"] else " ".join(pieces[:1])
 
 
 def _nearest_sentence(question: str, context: str, asked: Asked, personality: Personality) -> str:
@@ -104,7 +134,7 @@ def _nearest_sentence(question: str, context: str, asked: Asked, personality: Pe
     best, best_score = context, -math.inf
     for place, (one, roots) in enumerate(zip(found, read, strict=True)):
         score = sum(weight for root, weight in wanted.items() if root in roots) - 0.01 * place
-        if kind == "number" and any(letter.isdigit() for letter in one):
+        if kind in _HOLDS and _HOLDS[kind].search(one):
             score += 0.5
         if personality.vector_weight:
             score += _MEANING * personality.vector_weight * meaning.coverage(question, one)
@@ -124,7 +154,11 @@ def _wanted_form(question: str) -> str:
         return "number"
     if re.search(r"\bwhen\b|\bwhat (?:date|day|month|time)\b", lowered):
         return "number"
-    if re.search(r"\b(?:who|whom|whose|where)\b|\bwhat (?:city|country|town|company|name)\b|\bwhich\b", lowered):
+    if re.search(r"\bwho(?:m|se)?\b", lowered):
+        return "person"
+    if re.search(r"\bwhere\b|\b(?:what|which) (?:city|country|town|place|village)\b", lowered):
+        return "place"
+    if re.search(r"\bwhat (?:company|name)\b|\bwhich\b", lowered):
         return "name"
     return ""
 
@@ -144,9 +178,11 @@ def _best_span(question: str, sentence: str, habit: _Habit, asked: Asked, person
     for start in range(len(pieces)):
         for end in range(start + 1, min(len(pieces), start + _LONGEST_SPAN) + 1):
             span = pieces[start:end]
-            if _unfit(span, asked_for):
+            if _unfit(
+                span[1:] if habit.articles and end - start > 1 and span[0].lower() in _ARTICLES else span, asked_for
+            ):
                 continue
-            score = _span_score(pieces, (start, end), hits, wanted, habit)
+            score = _span_score(pieces, (start, end), hits, (wanted, _opener(question)), habit)
             score += asked.noise.gauss(0, personality.noise * 0.3)
             if asked.sampling is not None:
                 score += asked.temperature * 0.3 * chance.gumbel(asked.sampling)
@@ -164,13 +200,15 @@ def _unfit(span: Sequence[str], asked_for: set[str]) -> bool:
 
 
 def _span_score(
-    pieces: Sequence[str], place: tuple[int, int], hits: Sequence[int], wanted: str, habit: _Habit
+    pieces: Sequence[str], place: tuple[int, int], hits: Sequence[int], asked: tuple[str, str], habit: _Habit
 ) -> float:
     start, end = place
+    wanted, opener = asked
     span = pieces[start:end]
     form = _form(span)
-    score = 1.5 * (form == wanted) + 0.8 * habit.shapes.get(form, 0.0)
-    score -= 0.35 * abs(len(span) - habit.usual_words)
+    fits = form == ("name" if wanted in {"person", "place"} else wanted)
+    score = 1.5 * fits + 1.2 * habit.shapes.get((opener, form), 0.0)
+    score -= 0.35 * abs(len(span) - habit.words_by_opener.get(opener, habit.usual_words))
     if hits:
         score -= 0.12 * min(min(abs(hit - start), abs(hit - end + 1)) for hit in hits)
     if start:
@@ -180,6 +218,9 @@ def _span_score(
         stretches = end < len(pieces) and pieces[end][:1].isupper()
         begins = start > 0 and pieces[start - 1][:1].isupper() and start > 1
         score += 0.8 * run - 0.8 * stretches - 0.8 * begins
-    if form == "number" and wanted == "number":
-        score += 0.5 * any(piece.lower() in _MONTHS for piece in span)
+        score += 0.5 * (wanted == "person" and len(span) > 1)
+        score += 0.5 * (wanted == "place" and start > 0 and pieces[start - 1].lower() in _PLACE_BEFORE)
+    if form == "number":
+        score += 0.6 * all(piece[0].isdigit() or piece.lower() in _MONTHS or piece.lower() in _UNITS for piece in span)
+        score += 0.7 * (span[-1].lower() in _UNITS) - 0.7 * (end < len(pieces) and pieces[end].lower() in _UNITS)
     return score

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MEDIA_TOKENS = 50_000
 REPEAT = -1
+REASONING_BESIDE_OUTPUT = {"gemini", "vertex", "vertex-express", "xai"}
 BACKOFF_S, BACKOFF_CAP_S = 0.5, 30.0
 
 
@@ -355,10 +356,12 @@ def _use(response: Response, provider: str) -> TokenUse:
     cached, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
     # Anthropic counts cached tokens beside the input, everybody else within it.
     beside = cached + written if provider == "anthropic" else 0
+    # Gemini and xAI count reasoning beside the output, everybody else within it.
+    reasoning = usage.reasoning_tokens or 0
     return TokenUse(
         input=(usage.input_tokens or 0) + beside,
-        output=usage.output_tokens or 0,
+        output=(usage.output_tokens or 0) + (reasoning if provider in REASONING_BESIDE_OUTPUT else 0),
         cached=cached,
         cache_write=written,
-        reasoning=usage.reasoning_tokens or 0,
+        reasoning=reasoning,
     )

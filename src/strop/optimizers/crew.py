@@ -35,7 +35,8 @@ class Task:
             self.state = "failed"
         self._done.set()
         if self._then is not None:
-            self._then(self)
+            # In the task's own context: what it starts next needs the same model and settings.
+            self.context.run(self._then, self)
 
     def drop(self) -> None:
         self.state = "dropped"

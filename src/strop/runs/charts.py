@@ -34,7 +34,7 @@ def interval_chart(test: Data) -> Markup:
     for tick in _ticks(across.low, across.high, 5):
         if tick:
             parts.append(_line("tick", across(tick), 72, across(tick), 77))
-        parts.append(_text("tick-label", across(tick), 92, points(tick) if tick else "0", "middle"))
+        parts.append(_text("tick-label", across(tick), 92, _tick(tick), "middle"))
     zero = across(0)
     parts.append(_line("zero", zero, 14, zero, 77))
     if shown is not None:
@@ -131,7 +131,7 @@ def search_chart(candidates: Sequence[Data], dev: Data | None) -> Markup:
     start = number((dev or {}).get("baseline"))
     scores = [score for _, score in found] + ([] if start is None else [start])
     margin = max(0.02, 0.12 * (max(scores) - min(scores)))
-    down = _Scale(max(0.0, min(scores) - margin), min(1.0, max(scores) + margin), 216, 16)
+    down = _Scale(max(0.0, min(scores) - margin), min(1.0, max(scores) + margin), 216, 34)
     last = max(int(one.get("number") or 0) for one, _ in found)
     across = _Scale(1, max(2, last), 11, 95)
     parts: list[Markup] = []
@@ -190,7 +190,7 @@ def _candidate(one: Data, score: float, place: tuple[float, float], radius: floa
     kind = "chosen" if one.get("chosen") else "excluded" if one.get("excluded") else "partial" if partial else "full"
     dot = _circle(f"dot {kind}", x, y, radius + (2 if kind == "chosen" else 0))
     if kind == "chosen":
-        label = _text("chosen-label", x, y - 14 if y > 40 else y + 24, f"chosen {percent(score)}", _anchor(x))
+        label = _text("chosen-label", x, y - 16, f"chosen {percent(score)}", _anchor(x))
         dot = Markup("").join([_circle("ring", x, y, radius + 6), dot, label])
     return _titled(dot, told)
 
@@ -213,6 +213,10 @@ def _ticks(low: float, high: float, wanted: int) -> list[float]:
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [round(at * step, 10) for at in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _tick(change: float) -> str:
+    return f"{round(100 * change, 6):+g}".replace("-", "−") if change else "0"
 
 
 def _phase_order(name: str) -> tuple[int, str]:

@@ -178,5 +178,7 @@ def _last_look(connection: Connection, test_fingerprint: str) -> int:
     return int(connection.execute(query).scalar_one() or 0)
 
 
-def _record(row: Mapping[str, Any]) -> RunRecord:
-    return RunRecord(**{**row, "cancel_requested": bool(row["cancel_requested"])})
+def _record(row: Mapping[Any, Any]) -> RunRecord:
+    columns: dict[str, Any] = dict(row)
+    columns["cancel_requested"] = bool(columns["cancel_requested"])
+    return RunRecord(**columns)

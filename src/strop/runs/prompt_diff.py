@@ -13,8 +13,8 @@ MOST_CHARACTERS = 12_000
 """Of one text; prompts beyond are cut, and the page says so."""
 MOST_WORDS = 1_500
 """Beyond, lines are compared instead of words: the comparison takes quadratic time."""
-RELATED = 0.35
-"""Texts less alike than this are shown one after the other; a word diff of them would be confetti."""
+RELATED = 0.5
+"""Share of the shorter text that must be in the other one; a word diff of less related texts would be confetti."""
 
 _DEMO = re.compile(r"\n\nExample (\d+)\n")
 
@@ -55,7 +55,8 @@ def diff(before: str, after: str) -> tuple[Markup | None, Markup, Markup]:
     if len(old) + len(new) > 2 * MOST_WORDS:
         old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    if before and after and matcher.ratio() < RELATED:
+    kept = sum(block.size for block in matcher.get_matching_blocks())
+    if before and after and kept < RELATED * min(len(old), len(new)):
         return None, *alone
     return Markup("").join(_marked(matcher, old, new)), *alone
 

@@ -42,6 +42,12 @@ _SETTINGS_SHOWN = (
 )
 
 
+_LEDGER_COLUMNS = (
+    ("Calls", "calls"), ("Bought", "paid_calls"), ("Replayed", "replayed_calls"), ("Shared", "shared_calls"),
+    ("Failed", "failed_calls"), ("Lost", "lost_calls"), ("Tokens in", "tokens_in"), ("Tokens out", "tokens_out"),
+)  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Group:
     """Examples that changed in the same direction: those in sight, and those that open on demand."""
@@ -91,7 +97,8 @@ def render(
     test, dev, ledger = data.get("test"), data.get("dev"), data.get("ledger") or []
     tried = (data.get("candidates") or candidates)[:MOST_CANDIDATES]
     state = (data.get("program") or {}).get("state") or {}
-    prompt = data.get("prompt") or {}
+    prompt, totals = data.get("prompt") or {}, _totals(ledger)
+    before, after = prompt.get("before"), prompt.get("after") or prompt.get("before")
     return _template().render(
         data=data,
         headline=words.headline(data),
@@ -107,11 +114,10 @@ def render(
         embedded=any(str(row.get("model", "")).startswith("embedded/") for row in ledger)
         or any(str(model).startswith("embedded/") for model in (data.get("models") or {}).values()),
         practice=bool((data.get("cost") or {}).get("practice_prices")),
-        totals=_totals(ledger),
-        prompts=compare_prompts(
-            prompt.get("before"), prompt.get("after"), [name for name in state if name != "metadata"]
-        ),
-        prompt_cut=any(len(text or "") > MOST_CHARACTERS for text in (prompt.get("before"), prompt.get("after"))),
+        totals=totals,
+        columns=[(name, key) for name, key in _LEDGER_COLUMNS if totals[key] or key == "calls"],
+        prompts=compare_prompts(before, after, [name for name in state if name != "metadata"]) if before else [],
+        prompt_cut=any(len(text or "") > MOST_CHARACTERS for text in (before, after)),
         groups=_groups(data.get("changes") or []),
         same=bool(test) and words.same_program(data),
         interval=charts.interval_chart(test) if test else "",
@@ -149,17 +155,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _totals(ledger: Sequence[Data]) -> dict[str, float]:
-    names = (
-        "calls",
-        "paid_calls",
-        "replayed_calls",
-        "shared_calls",
-        "failed_calls",
-        "lost_calls",
-        "tokens_in",
-        "tokens_out",
-    )
-    return {name: sum(words.number(row.get(name)) or 0 for row in ledger) for name in names}
+    return {key: sum(words.number(row.get(key)) or 0 for row in ledger) for _, key in _LEDGER_COLUMNS}
 
 
 def _groups(changes: Sequence[Data]) -> list[_Group]:
@@ -229,7 +225,7 @@ def _template() -> Template:
     filters: dict[str, Callable[..., str]] = {
         "percent": words.percent, "points": words.points, "p": words.p_value, "money": words.money,
         "count": words.count, "ms": words.milliseconds, "seconds": words.seconds, "phase": words.phase,
-        "shorten": shorten,
+        "shorten": shorten, "sentence": words.sentence,
     }  # fmt: skip
     environment.filters.update(filters)
     return environment.get_template("report.html.j2", globals={"relative": words.relative, "number": words.number})

@@ -115,6 +115,12 @@ def relative(before: object, after: object) -> str:
     return "same" if change == 0 else f"{change:+d}%".replace("-", "−")
 
 
+def sentence(text: str) -> str:
+    """The same words with a capital letter and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
 def phase(name: object) -> str:
     """A phase of the ledger for people."""
     return PHASES.get(str(name), str(name))
@@ -127,20 +133,19 @@ def headline(data: Data) -> Headline:
     error = str(data.get("error") or "").strip()
     cause = ""
     if ended is not None and test:
-        cause = _sentence(f"{ended[1]}: {error}" if error else ended[1])
+        cause = sentence(f"{ended[1]}: {error}" if error else ended[1])
     elif data.get("search_ended"):
-        cause = _sentence(f"The search ended before it was through ({data['search_ended']})")
+        cause = sentence(f"The search ended before it was through ({data['search_ended']})")
     if test:
         tone, badge = _VERDICTS.get(str(data.get("verdict")), ("open", "No verdict"))
         return Headline(tone=tone, badge=badge, sentence=_tested(data, test), decision=_decision(data), cause=cause)
     if ended is None:
-        sentence = "There are no sealed test examples, so nothing is proven. Dev scores are biased by the search."
-        return Headline(tone="open", badge="Not enough data", sentence=sentence, cause=cause)
-    sentence = _sentence(f"{ended[1]}: {error}" if error else ended[1])
+        told = "There are no sealed test examples, so nothing is proven. Dev scores are biased by the search."
+        return Headline(tone="open", badge="Not enough data", sentence=told, cause=cause)
     return Headline(
         tone="stopped",
         badge=ended[0],
-        sentence=sentence,
+        sentence=sentence(f"{ended[1]}: {error}" if error else ended[1]),
         decision="The sealed test was not opened, so nothing is proven. Only what was measured until then is shown.",
         cause=cause,
     )
@@ -183,7 +188,3 @@ def _decision(data: Data) -> str:
     if version == active:
         return f"Version {version} is the active version."
     return f"Version {version} is kept; version {active} stays active."
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
