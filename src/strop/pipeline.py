@@ -20,7 +20,7 @@ from strop.gateway import ModelSettings
 from strop.metrics import CustomMetric, MetricType
 from strop.metrics import build as build_metric
 from strop.registry import Version
-from strop.runs import Plan, Runner
+from strop.runs import Plan, Runner, RunResult
 from strop.runs.asked import full_model_name, shape_of, task_of
 from strop.runs.guide import (
     OptimizationAnalytics,
@@ -293,8 +293,12 @@ def _close(threads: ThreadPoolExecutor, house: House) -> None:
     house.close()
 
 
+DSPyOptimizationPipeline = OptimizationPipeline
+"""The guide's own name for it, so that its snippets need only another import path."""
+
 __all__ = [
     "CustomMetric",
+    "DSPyOptimizationPipeline",
     "LoadedModel",
     "MetricType",
     "OptimizationAnalytics",

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from strop import programs
 from strop.errors import ArtifactRefused, BadInput, NotFound, StropError
+from strop.programs import ProgramSpec
 from strop.registry import Registry, Version
 from strop.registry.tables import versions
 from strop.store import Store
@@ -45,7 +46,7 @@ def shared(shared_url: str) -> Iterator[Store]:
 def _messages(of: dspy.Module) -> Any:
     """What a model is sent, as DSPy's own adapter writes it."""
     ((_, predictor),) = of.named_predictors()
-    return dspy.ChatAdapter().format(predictor.signature, predictor.demos, {"text": "new mail"})
+    return dspy.ChatAdapter().format(predictor.signature, predictor.demos, {"text": "new mail", "a": "3"})
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,18 @@ def test_a_registered_program_comes_back_prompt_for_prompt(registry: Registry) -
     assert programs.fingerprint(back, SPEC) == version.fingerprint
     assert registry.state(version) == programs.dump(program(7))
     assert registry.program(version) is not registry.program(version)
+
+
+def test_a_program_of_one_predictor_is_kept_with_its_demos_and_without_its_model(registry: Registry) -> None:
+    spec = ProgramSpec(signature="a -> b")
+    made = programs.build(spec)
+    made.demos = [dspy.Example(a="1", b="2").with_inputs("a")]
+    made.lm = dspy.LM("openai/x", api_key=CANARY)
+    version = registry.register("one", spec=spec, program=made)
+    back = registry.program(version)
+    assert (_messages(back), back.lm) == (_messages(made), None)
+    with_model = {**registry.state(version), "lm": {"model": "x", "_dspy_lm_class": "nowhere.LM"}}
+    assert registry.register("one", spec=spec, state=with_model) == version
 
 
 def test_the_same_program_again_is_the_same_version(registry: Registry) -> None:

@@ -140,13 +140,14 @@ def measures(seed: int, size: int = 200) -> Family:
 
 
 def facts(seed: int, size: int = 120) -> Family:
-    """Questions about a passage of four sentences; the answer is a short span of it."""
+    """Questions about a passage of six sentences; the answer is a short span of it."""
     random = Random(f"facts {seed}")
     items: list[Item] = []
     for _ in range(2 * size):
         place, other = random.sample(_PLACES, 2)
         person = random.choice(_PEOPLE)
         year, count = random.randint(1820, 1990), random.randint(12, 900)
+        fall, colour = random.randint(2, 60), random.choice(["dull green", "pale blue", "dark red", "a warm grey"])
         # Half of the questions use other words than the passage.
         plain = random.random() < 0.5
         said = [
@@ -170,6 +171,8 @@ def facts(seed: int, size: int = 120) -> Family:
                 "How many workers lived beside the river?" if plain else "How large was the crew?",
                 str(count),
             ),
+            (f"The toll fell by {fall} percent.", "By how much did the toll fall?", f"{fall} percent"),
+            (f"It is painted in {colour} every spring.", "What paint is put on it?", colour),
         ]
         _, question, answer = random.choice(said)
         random.shuffle(said)

@@ -86,3 +86,14 @@ def test_the_models_are_clearly_apart() -> None:
     latencies = [one.latency_ms for one in MODELS.values()]
     assert prices == sorted(prices)
     assert latencies == sorted(latencies)
+
+
+def test_without_the_word_vectors_the_models_know_no_words_and_still_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    family = topics(28, telling=3)
+    knowing = accuracy(family, "large")
+    monkeypatch.setenv("STROP_EMBEDDED_VECTORS", "off")
+    zero = accuracy(family, "large")
+    assert zero < knowing - 20
+    assert accuracy(family, "large", family.guided(count=10)) > zero + 20
+    monkeypatch.undo()
+    assert accuracy(family, "large") == knowing

@@ -126,7 +126,7 @@ def dataset(name: str, n: int) -> Dataset:
     texts = [f"{name} text number {i}" for i in range(n)]
     return Dataset(
         examples=tuple(
-            Example(id=f"{name}{i}", inputs={"text": text}, labels={"colour": colour_of(text)})
+            Example(id=f"id-canary-{name}-{i}", inputs={"text": text}, labels={"colour": colour_of(text)})
             for i, text in enumerate(texts)
         ),
         name=name,
@@ -134,6 +134,21 @@ def dataset(name: str, n: int) -> Dataset:
 
 
 SPEC = ProgramSpec(signature="text -> colour", instructions="Name the colour of the text.")
+
+
+class TwoSteps(dspy.Module):
+    """First a hint, then the colour."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.think = dspy.Predict(dspy.Signature("text -> hint", "Say something about the text."))
+        self.name_it = dspy.Predict(dspy.Signature("text, hint -> colour", "Name the colour of the text."))
+
+    def forward(self, text: str) -> dspy.Prediction:
+        return self.name_it(text=text, hint=self.think(text=text).hint)
+
+
+TWO_STEPS = ProgramSpec(factory="tests.optimizers.search_world:TwoSteps")
 
 
 @dataclass

@@ -342,8 +342,10 @@ def test_trusted_code_is_loaded(
 def test_a_state_with_more_than_prompts_is_refused(registry: Registry, exported: Path, part: Any) -> None:
     state = programs.dump(program(1))
     state["predict"] |= part
-    with pytest.raises(ArtifactRefused, match="does not write"):
-        registry.load_file(forged(exported, state=state))
+    flat = programs.dump(programs.build(ProgramSpec(signature="a -> b"))) | part
+    for each in (state, flat):
+        with pytest.raises(ArtifactRefused, match="does not write"):
+            registry.load_file(forged(exported, state=each))
 
 
 @pytest.mark.parametrize("spec", [{}, [], {"signature": 3, "strategy": "predict"}, {"signature": "a -> b"},

@@ -14,9 +14,7 @@ app = noun("Write a commented strop.yaml and data that run as they are.")
 
 @app.command()
 def init(
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Where to write; nothing is overwritten.")
-    ] = Path(),
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; nothing is overwritten.")] = Path(),
     example: Annotated[str | None, typer.Option(help="Which example; --list shows them.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the examples.")] = False,
     as_json: Json = False,

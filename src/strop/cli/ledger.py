@@ -89,21 +89,29 @@ def _print_calls(house: House, scope: str | None) -> None:
 
 
 def _print(data: dict[str, Any], scope: str | None) -> None:
-    from strop.cli.console import show, table
-    from strop.cli.verdict import dollars
+    from strop.cli.console import show
+    from strop.cli.verdict import dollars, ledger_table
 
-    names = ["Model", "Role", "Phase", "Calls", "Paid", "Replayed", "Failed", "Lost", "Tokens in", "out", "USD"]
-    keys = ["model", "role", "phase", "calls", "paid", "replayed", "failed", "lost", "tokens_in", "tokens_out"]
-    if scope is None:
-        names, keys = ["Scope", *names], ["scope", *keys]
-    sums: dict[str, Any] = {**data["totals"], keys[0]: "total"}
-    rows = [[*(_cell(row.get(key)) for key in keys), dollars(row["usd"])] for row in [*data["rows"], sums]]
-    table(names, rows, right=names[names.index("Calls") :])
-    if data["totals"]["uncertain_pico"]:
-        show(f"and up to {dollars(data['totals']['uncertain_usd'])} for calls that may be billed though no answer came")
+    totals: dict[str, Any] = data["totals"]
+    rows = data["rows"] if scope is not None else _by_scope(data["rows"])
+    words = ("Model", "Role", "Phase") if scope is not None else ("Scope", "Model")
+    columns = {word: word.lower() for word in words} | {
+        "Calls": "calls", "Paid": "paid", "Replayed": "replayed", "Failed": "failed", "Lost": "lost",
+        "Tokens in": "tokens_in", "out": "tokens_out",
+    }  # fmt: skip
+    ledger_table(columns, [*rows, {**totals, words[0].lower(): "total"}])
+    if totals["uncertain_pico"]:
+        show(f"and up to {dollars(totals['uncertain_usd'])} for calls that may be billed though no answer came")
     if any(row["practice_prices"] for row in data["rows"]):
         show("embedded/* models have practice prices, which are never billed.")
 
 
-def _cell(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value or "")
+def _by_scope(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Roles and phases summed up, for the view of everything."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        one = found.setdefault((row["scope"], row["model"]), {"scope": row["scope"], "model": row["model"]})
+        for key, value in row.items():
+            if isinstance(value, int | float):
+                one[key] = one.get(key, 0) + value
+    return list(found.values())

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from strop.cli.options import Database, Directory, Json, Quiet, RunId, noun
+
+if TYPE_CHECKING:
+    from strop.runs import RunRecord
 
 app = noun("List, show, report, resume or cancel runs. The bare noun lists.", no_args_is_help=True)
 
@@ -28,17 +31,17 @@ def list_(
     from strop.cli.verdict import dollars, points
 
     with house_at(directory, database) as house:
-        records = house.journal.all(task=task, limit=limit)
+        briefs = [_brief(record, house.place.reports) for record in house.journal.all(task=task, limit=limit)]
     if as_json:
-        emit([_brief(record) for record in records])
+        emit(briefs)
         return
-    rows: list[tuple[str, ...]] = []
-    for record in records:
-        data = _brief(record)
-        change = "" if data["change"] is None else points(data["change"])
-        when = record.created_at.strftime("%Y-%m-%d %H:%M")
-        cells = (record.id, when, record.task, record.algorithm, record.status, data["verdict"] or "", change)
-        rows.append((*cells, dollars(data["usd"])))
+    rows = [
+        (
+            data["id"], data["created_at"][:16], data["task"], data["algorithm"], data["status"], data["verdict"],
+            "" if data["change"] is None else points(data["change"]), dollars(data["usd"]),
+        )
+        for data in briefs
+    ]  # fmt: skip
     table(("Run", "UTC", "Task", "Algorithm", "Status", "Verdict", "Change", "Cost"), rows, right=("Change", "Cost"))
 
 
@@ -53,7 +56,8 @@ def show_(run: RunId, directory: Directory = Path(), database: Database = None, 
     with house_at(directory, database) as house:
         record = house.journal.get(run)
         if as_json:
-            emit(dict(record.result) if record.result else _brief(record) | {"stages": house.journal.stages(record.id)})
+            found = _found(record, house.place.reports)
+            emit(found or _brief(record, house.place.reports) | {"stages": house.journal.stages(record.id)})
             return
         show(f"Run {record.id}: {record.task} with {record.algorithm}, {record.status}, {record.seconds:.1f} s")
         if record.result is None:
@@ -69,7 +73,7 @@ def show_(run: RunId, directory: Directory = Path(), database: Database = None, 
             show()
         for line in history(house, record.result):
             show(line)
-        print_result(record.result, width(), next_steps=next_steps(record.result, directory))
+        print_result(_found(record, house.place.reports), width(), next_steps=next_steps(record.result, directory))
 
 
 @app.command()
@@ -90,9 +94,9 @@ def report(
         record = house.journal.get(run)
         if record.result is None:
             raise NotFound(f"run {record.id} has no result yet", hint=f"strop optimize --resume {record.id}")
-        path = record.result.get("report")
-        if not path or not Path(path).is_file():
-            data = dict(record.result)
+        data = _found(record, house.place.reports)
+        path = data["report"]
+        if path is None:
             again = RunResult(run_id=record.id, status=record.status, verdict=data["verdict"], data=data)
             path = write_report(again, house.place.reports, house.journal).data["report"]
     emit({"run_id": record.id, "report": path}) if as_json else show(str(path))
@@ -133,10 +137,17 @@ def cancel(run: RunId, directory: Directory = Path(), database: Database = None,
     emit({"run_id": record.id, "cancel_requested": True}) if as_json else show(told)
 
 
-def _brief(record: Any) -> dict[str, Any]:
+def _found(record: RunRecord, reports: Path) -> dict[str, Any]:
+    """The result of a run, with its report where that exists; empty when there is none yet."""
+    report = reports / f"{record.id}.html"
+    found = dict(record.result or {})
+    return {**found, "report": str(report) if report.is_file() else None} if found else {}
+
+
+def _brief(record: RunRecord, reports: Path) -> dict[str, Any]:
     """A run in a list: its row without what is long."""
     row = {key: value for key, value in asdict(record).items() if key not in {"spec", "result"}}
-    result: dict[str, Any] = dict(record.result or {})
+    result = _found(record, reports)
     test, cost = result.get("test") or {}, result.get("cost") or {}
     more = {"verdict": result.get("verdict"), "change": test.get("change"), "usd": cost.get("usd")}
     return json.loads(json.dumps({**row, **more, "report": result.get("report")}, default=str))

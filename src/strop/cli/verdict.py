@@ -36,23 +36,31 @@ def print_result(data: Data, columns: int, *, next_steps: Sequence[str]) -> None
 
 def print_ledger(rows: Sequence[Data], cost: Data) -> None:
     """Calls and money by model, role and phase, with their sum."""
-    names = ("Model", "Role", "Phase", "Calls", "Paid", "Failed", "Lost", "Tokens in", "out", "USD")
-    cells = [
-        (
-            row["model"], row["role"], row["phase"], f"{row['calls']:,}", f"{row['paid_calls']:,}",
-            row["failed_calls"] or "", row["lost_calls"] or "", f"{row['tokens_in']:,}", f"{row['tokens_out']:,}",
-            dollars(row["usd"]),
-        )
-        for row in rows
-    ]  # fmt: skip
-    total = (
-        "total", "", "", f"{sum(row['calls'] for row in rows):,}", f"{sum(row['paid_calls'] for row in rows):,}",
-        cost["failed_calls"] or "", cost["lost_calls"] or "", f"{sum(row['tokens_in'] for row in rows):,}",
-        f"{sum(row['tokens_out'] for row in rows):,}", dollars(cost["usd"]),
+    counts = ("calls", "paid_calls", "replayed_calls", "failed_calls", "lost_calls", "tokens_in", "tokens_out")
+    total = {"model": "total", "usd": cost["usd"], **{key: sum(row[key] for row in rows) for key in counts}}
+    ledger_table(
+        {
+            "Model": "model", "Role": "role", "Phase": "phase", "Calls": "calls", "Paid": "paid_calls",
+            "Replayed": "replayed_calls", "Failed": "failed_calls", "Lost": "lost_calls", "Tokens in": "tokens_in",
+            "out": "tokens_out",
+        },
+        [*rows, total],
     )  # fmt: skip
-    table(names, [*cells, total], right=names[3:])
     if cost["uncertain_usd"]:
-        show(f"  and up to {dollars(cost['uncertain_usd'])} for calls that may be billed though no answer came")
+        show(f"and up to {dollars(cost['uncertain_usd'])} for calls that may be billed though no answer came")
+
+
+def ledger_table(columns: Mapping[str, str], rows: Sequence[Data]) -> None:
+    """Rows of a ledger, USD to the millionth so that a column adds up; columns of nothing but zeros are left out."""
+    shown = {title: key for title, key in columns.items() if any(row.get(key) for row in rows)}
+    words = ("Scope", "Model", "Role", "Phase")
+    cells = [[*(_cell(row.get(key)) for key in shown.values()), f"{row['usd']:,.6f}"] for row in rows]
+    titles = [*shown, "USD"]
+    table(titles, cells, right=[title for title in titles if title not in words])
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value or "")
 
 
 def dollars(usd: float | None) -> str:

@@ -1,10 +1,11 @@
 """Answers requests: a pure function of model, request, seed, rollout and index, safe in any number of threads."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from dspy.lm15 import Message, Request, Response, Usage
 
-from strop.embedded import chance, prompt
+from strop.embedded import chance, prompt, vectors
 from strop.embedded.personality import MODELS, Personality
 from strop.embedded.plan import answer_fields, read_text
 from strop.embedded.prompt import Prompt
@@ -12,6 +13,8 @@ from strop.embedded.render import render
 from strop.embedded.skill import Asked
 from strop.embedded.words import TOKEN, count_tokens
 from strop.errors import CallFailed
+
+_WORDLESS = {name: replace(one, vector_weight=0.0) for name, one in MODELS.items()}
 
 
 def answer(model: str, request: Request, *, seed: int = 0, rollout: int | None = None, index: int = 0) -> Response:
@@ -26,6 +29,8 @@ def answer(model: str, request: Request, *, seed: int = 0, rollout: int | None =
     if read.tokens > personality.window_tokens:
         detail = f"the request has {read.tokens} tokens, the context window holds {personality.window_tokens}"
         raise CallFailed(model, "context_window", detail)
+    if not vectors.available():
+        personality = _WORDLESS[model]
     text = _reply(personality, read, request.config.temperature or 0.0, (seed, rollout, index))
     wanted = request.config.max_tokens or personality.max_output_tokens
     limit = min(wanted, personality.max_output_tokens)

@@ -100,6 +100,8 @@ def _agreement(asked: Asked, personality: Personality) -> float:
     if not left or not right:
         return 0.0
     shared = 2 * len(left & right) / (len(left) + len(right))
+    if not personality.vector_weight:
+        return shared
     trust = 0.5 * personality.vector_weight
     return min(1.0, max(shared, (1 - trust) * shared + trust * max(0.0, meaning.closeness(texts[0], texts[1]))))
 

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -51,16 +51,18 @@ class Lore:
                 continue
             total = sum(max(0.0, known.get(root, 0.0)) for known in self.counts.values())
             odds = math.log((times + _IMAGINED / count) / (total + _IMAGINED) * count)
-            value = odds * math.log1p(times) + personality.vector_weight * self._kinship(root, label)
+            value = odds * math.log1p(times) + self._kinship(root, label, personality)
             if odds > 0:
                 scored.append((value + 0.35 * temperature * chance.gumbel(random), root))
         scored.sort(key=lambda one: (-one[0], one[1]))
         return [self.spelling[root] for _, root in scored[:limit]]
 
-    def _kinship(self, root: str, label: str) -> float:
+    def _kinship(self, root: str, label: str, personality: Personality) -> float:
         """How much closer a word's meaning is to this label's name than to the others' on average."""
+        if not personality.vector_weight:
+            return 0.0
         close = {one: vectors.similarity(self.spelling[root], one) for one in self.counts}
-        return 2.0 * (close[label] - sum(close.values()) / len(close))
+        return 2.0 * personality.vector_weight * (close[label] - sum(close.values()) / len(close))
 
 
 def from_rows(rows: Sequence[Row], labels: Sequence[str], into: Lore) -> None:
@@ -137,17 +139,3 @@ def style_of(rows: Sequence[Row]) -> Style | None:
         before=tuple(word for word, times in before.most_common(4) if times > 1 and word.isalpha()),
         numeric=all(numbers(row.answer) and not words(row.answer) for row in rows),
     )
-
-
-def means(rows: Sequence[Row]) -> Mapping[str, tuple[float, ...]]:
-    """Mean numbers per label, when every row carries equally many numbers; empty otherwise."""
-    read = [numbers(row.text) for row in rows]
-    if not read or not read[0] or any(len(one) != len(read[0]) for one in read):
-        return {}
-    by_label: dict[str, list[tuple[float, ...]]] = {}
-    for row, seen in zip(rows, read, strict=True):
-        by_label.setdefault(row.answer, []).append(seen)
-    return {
-        label: tuple(round(sum(column) / len(column), 2) for column in zip(*seen, strict=True))
-        for label, seen in by_label.items()
-    }

@@ -17,14 +17,14 @@ def _known(word: str) -> Floats | None:
     return vectors.vector(word)
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=4_096)
 def word_rows(text: str) -> Floats:
     """One unit row per known word of the text, shape (known words, 48)."""
     rows = [row for word in words(text) if word.lower() not in STOP_WORDS and (row := _known(word)) is not None]
     return np.stack(rows) if rows else np.zeros((0, vectors.DIMENSIONS), dtype=np.float32)
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=4_096)
 def text_vector(text: str) -> Floats:
     """The unit mean of a text's words; zeros when none is known."""
     rows = word_rows(text)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from strop.embedded import vectors, writer
+from strop.embedded import writer
 from strop.embedded.classify import LabelReader, study_labels
 from strop.embedded.estimate import estimating
 from strop.embedded.extract import answering, split_question
@@ -27,15 +27,15 @@ Plan = Sequence[tuple[Field, Skill]]
 
 def answer_fields(task: Task, asked: Asked, personality: Personality) -> dict[str, Value]:
     """A value for every output field, in the task's order. Reasons are given last, from what the others went by."""
-    steps = _plan(task, personality, vectors.available())
+    steps = _plan(task, personality)
     values: dict[str, Value] = {}
     for field, skill in steps:
         values[field.name] = skill(asked)
     return {field.name: values[field.name] for field in task.outputs}
 
 
-@lru_cache(maxsize=512)
-def _plan(task: Task, personality: Personality, knows_words: bool) -> Plan:  # noqa: ARG001 - part of the key
+@lru_cache(maxsize=128)
+def _plan(task: Task, personality: Personality) -> Plan:
     steps = [(field, _skill(task, field, personality)) for field in task.outputs]
     return sorted(steps, key=lambda step: bool(_REASONING.match(step[0].name)))
 

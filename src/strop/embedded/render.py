@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from xml.sax.saxutils import quoteattr
 
 from strop.embedded.fields import Task
-from strop.embedded.shape import Shape
 from strop.embedded.skill import Value
 
 
@@ -46,14 +45,3 @@ def _element(name: str, value: Value, key: str | None = None) -> str:
         shown = _shown(value).replace("&", "&amp;").replace("<", "&lt;")
         inner = f"\n{shown}\n" if key is None and name != "item" else shown
     return f"<{start}>{inner}</{name}>"
-
-
-def blank(shape: Shape) -> Value:
-    """The emptiest value of a shape."""
-    match shape.kind:
-        case "list" | "tuple":
-            return []
-        case "map" | "object":
-            return {}
-        case _:
-            return ""

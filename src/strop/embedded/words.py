@@ -45,19 +45,19 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 4 and word.endswith("e") else word
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def words(text: str) -> tuple[str, ...]:
     """The words of a text as written, numbers left out."""
     return tuple(_WORD.findall(text))
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def stems(text: str) -> tuple[str, ...]:
     """Stems of the words that carry meaning, in order."""
     return tuple(stem(word) for word in words(text) if word.lower() not in STOP_WORDS)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def features(text: str, bigrams: bool, char_grams: bool) -> tuple[tuple[str, float], ...]:
     """Each feature once with its weight: stems 1.0, `a_b` neighbours 0.7, `#piece` of long words 0.15."""
     plain = stems(text)
@@ -71,13 +71,13 @@ def features(text: str, bigrams: bool, char_grams: bool) -> tuple[tuple[str, flo
     return tuple(found.items())
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=4_096)
 def numbers(text: str) -> tuple[float, ...]:
     """The numbers of a text in order; thousands separators are understood."""
     return tuple(float(found.replace(",", "")) for found in _NUMBER.findall(text))
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=4_096)
 def sentences(text: str) -> tuple[str, ...]:
     """The sentences and lines of a text, stripped, none empty."""
     return tuple(piece.strip() for piece in _SENTENCE_END.split(text) if piece.strip())

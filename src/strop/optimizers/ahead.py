@@ -8,14 +8,22 @@ call for nothing, and a whole search loses at most `Allowance.size` of them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from strop.optimizers.crew import Task
 
-Outcome = tuple[tuple[bool, ...], int]
-"""For each round made: did it succeed; and how many calls were made in all."""
+Outcome = tuple[bool, ...]
+"""For each round made: did it succeed."""
+
+
+class Look:
+    """One example looked at: the calls made so far, and whether more are wanted."""
+
+    def __init__(self, over: threading.Event) -> None:
+        self.calls: Sequence[Any] = ()
+        self.over = over
 
 
 class Allowance:
@@ -49,8 +57,8 @@ class Allowance:
 class LookAhead:
     """One bootstrap loop's look ahead: `size` examples, done when `enough` have succeeded.
 
-    `attempt(position, dropped)` makes the rounds of one example and returns what came of them; `submit` hands a job to
-    the crew; `cost` is the number of calls that an example is expected to take.
+    `attempt(position, look)` makes the rounds of one example and returns what came of them; `submit` hands a job to the
+    crew; `cost` is the number of calls that an example takes at most.
     """
 
     def __init__(
@@ -59,7 +67,7 @@ class LookAhead:
         size: int,
         enough: int,
         cost: int,
-        attempt: Callable[[int, threading.Event], Outcome],
+        attempt: Callable[[int, Look], Outcome],
         submit: Callable[[Callable[[], Any], Callable[[Task], None]], Task],
         allowance: Allowance,
     ) -> None:
@@ -71,6 +79,7 @@ class LookAhead:
         self._allowance = allowance
         self._lock = threading.RLock()
         self._tasks: dict[int, Task] = {}
+        self._looks: dict[int, Look] = {}
         self._bets: set[int] = set()
         self._visited = -1
         self._floor = 0
@@ -111,9 +120,9 @@ class LookAhead:
             if certain:
                 self._settle(position)
             if task is None:
-                if not certain and not self._allowance.take(self._cost):
-                    return
                 if not certain:
+                    if hopes * self._chance() >= self._enough - before or not self._allowance.take(self._cost):
+                        return
                     self._bets.add(position)
                 self._tasks[position] = self._start(position)
                 hopes += 1
@@ -121,6 +130,11 @@ class LookAhead:
                 before += self._succeeded(task)
             else:
                 hopes += 1
+
+    def _chance(self) -> float:
+        """How likely an example succeeds, by those seen (rule of succession): no more is bet than is likely needed."""
+        finished = [task for task in self._tasks.values() if task.finished]
+        return (sum(map(self._succeeded, finished)) + 1) / (len(finished) + 2)
 
     def _raise_floor(self) -> None:
         while (task := self._tasks.get(self._floor)) is not None and task.finished:
@@ -130,7 +144,8 @@ class LookAhead:
             self._floor += 1
 
     def _start(self, position: int) -> Task:
-        return self._submit(lambda: self._attempt(position, self._over), lambda _task: self._done())
+        look = self._looks[position] = Look(self._over)
+        return self._submit(lambda: self._attempt(position, look), lambda _task: self._done())
 
     def _done(self) -> None:
         with self._lock:
@@ -138,7 +153,7 @@ class LookAhead:
                 self._extend()
 
     def _succeeded(self, task: Task) -> bool:
-        return task.state == "done" and any(task.result[0])
+        return task.state == "done" and any(task.result)
 
     def _settle(self, position: int) -> None:
         if position in self._bets:
@@ -146,5 +161,6 @@ class LookAhead:
             self._allowance.give_back(self._cost)
 
     def _count(self, position: int, task: Task) -> None:
-        made = task.result[1] if task.state == "done" else self._cost
+        # A look under way is in the middle of a call, and makes no further one.
+        made = len(self._looks[position].calls) + (not task.finished)
         self._allowance.made(made, unused=made if position > self._visited else 0)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from strop.optimizers.ahead import LookAhead, Outcome
+from strop.optimizers.ahead import Look, LookAhead, Outcome
 from strop.optimizers.bridge import measured
 from strop.optimizers.optimizer import Brief, Candidate
 from strop.optimizers.rebind import derived
 from strop.optimizers.selecting import arranged
 from strop.optimizers.settings import AlgorithmSettings
-from strop.optimizers.stage import MAX_ERRORS, QUIET, Stage
+from strop.optimizers.stage import MAX_ERRORS, QUIET, Stage, abandoned_when
 
 if TYPE_CHECKING:
     import dspy
@@ -91,7 +90,7 @@ def bootstrap_class(stage: Stage) -> type[Any]:
             task = None if self._ahead is None else self._ahead.task(self._position)
             if task is not None:
                 task.wait(stage.check)
-                rounds = task.result[0] if task.state == "done" else ()
+                rounds = task.result if task.state == "done" else ()
                 if round_idx < len(rounds) and not rounds[round_idx]:
                     return False
             stage.check()
@@ -104,7 +103,7 @@ def bootstrap_class(stage: Stage) -> type[Any]:
             for predictor in bare.predictors():
                 predictor.demos = []
 
-            def attempt(position: int, over: threading.Event) -> Outcome:
+            def attempt(position: int, look: Look) -> Outcome:
                 one = object.__new__(type(self))
                 one.__dict__.update(self.__dict__)
                 one.teacher = bare.deepcopy()
@@ -112,19 +111,17 @@ def bootstrap_class(stage: Stage) -> type[Any]:
                     predictor.demos = demos[name]
                 one.predictor2name, one.name2traces = {}, {}
                 rounds: list[bool] = []
-                with measured() as calls:
+                with measured() as look.calls, abandoned_when(look.over):
                     for number in range(self.max_rounds):
-                        if number and over.is_set():
-                            break
                         rounds.append(bool(base._bootstrap_one_example(one, self.trainset[position], number)))
                         if rounds[-1]:
                             break
-                return tuple(rounds), len(calls)
+                return tuple(rounds)
 
             return LookAhead(
                 size=len(self.trainset),
                 enough=self.max_bootstrapped_demos,
-                cost=max(1, len(bare.predictors())),
+                cost=max(1, len(bare.predictors())) * self.max_rounds,
                 attempt=attempt,
                 submit=lambda job, then: stage.ahead(job, then=then),
                 allowance=stage.allowance,

@@ -61,11 +61,17 @@ class MIPROAhead:
             size = SHOWN_DEMOS
         draws = Draws(algorithm.rng)
         plans = draws.demo_sets(trainset, self._sets, size, labelled=labelled > 0)
-        number = min(written, max(1, self._sets))
-        proposals = draws.proposals(len(predictors), number)
-        self._trials = forecast_trials(
+        count = min(written, max(1, self._sets))
+        proposals = draws.proposals(len(predictors), count)
+        self._describer = self._make_describer(algorithm)
+        self._undescribed = {divmod(place, count): rollout for place, (_, rollout) in enumerate(proposals)}
+        for index, predictor in enumerate(predictors):
+            self._instructions[index, 0] = str(predictor.signature.instructions)
+        for number, (kind, train, wanted) in enumerate(plans):
+            self._demo_set(number, kind, train, wanted, labelled)
+        planned = forecast_trials(
             draws,
-            [number] * len(predictors),
+            [count] * len(predictors),
             None if self._settings.zeroshot else [self._sets] * len(predictors),
             seed=algorithm.seed,
             trials=min(trials, self._certain_trials),
@@ -73,12 +79,9 @@ class MIPROAhead:
             dev=len(self._valset),
             batch=min(self._settings.minibatch_size, len(self._valset)) if minibatch else None,
         )
-        self._describer = self._make_describer(algorithm)
-        self._undescribed = {divmod(place, number): rollout for place, (_, rollout) in enumerate(proposals)}
-        for index, predictor in enumerate(predictors):
-            self._instructions[index, 0] = str(predictor.signature.instructions)
-        for number, (kind, train, wanted) in enumerate(plans):
-            self._demo_set(number, kind, train, wanted, labelled)
+        with self._lock:
+            self._trials = planned
+            self._launch()
 
     def instruction(self, index: int, demo_set: int, text: str) -> None:
         """An instruction was written. The first of each predictor is never tried: DSPy puts the original there."""

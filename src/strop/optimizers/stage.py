@@ -6,7 +6,8 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from queue import Empty, SimpleQueue
 from types import SimpleNamespace
@@ -38,6 +39,19 @@ def _mute(*_args: object, **_kwargs: object) -> None:
 
 def _bare(items: Any, **_kwargs: object) -> Any:
     return items
+
+
+_abandoned: ContextVar[threading.Event | None] = ContextVar("strop_abandoned", default=None)
+
+
+@contextmanager
+def abandoned_when(over: threading.Event) -> Generator[None]:
+    """Inside the block no call is begun once `over` is set."""
+    token = _abandoned.set(over)
+    try:
+        yield
+    finally:
+        _abandoned.reset(token)
 
 
 _searching: ContextVar[bool] = ContextVar("strop_searching", default=False)
@@ -80,6 +94,9 @@ class Reins:
 
     def complete(self, request: Any) -> Any:
         self._check()
+        over = _abandoned.get()
+        if over is not None and over.is_set():
+            raise Left
         return self._engine.complete(request)
 
 

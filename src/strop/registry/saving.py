@@ -36,4 +36,6 @@ def saved(
 
 def _without_models(state: Mapping[str, Any]) -> dict[str, Any]:
     """A saved model could hold its key, and loading it would connect to where the state says."""
+    if isinstance(state.get("demos"), list):
+        return {**state, "lm": None}
     return {name: {**part, "lm": None} if isinstance(part, Mapping) else part for name, part in state.items()}

@@ -42,6 +42,8 @@ def refuse_odd_state(state: object, *, where: str) -> None:
         ArtifactRefused: it has anything else.
     """
     parts = cast(dict[str, Any], state) if isinstance(state, dict) else {"": None}
+    # The state of a program that is one predictor is that predictor's own.
+    parts = {"self": parts} if isinstance(parts.get("demos"), list) else parts
     for name, part in parts.items():
         if not isinstance(part, dict) or not _is_ours(cast(dict[str, Any], part)):
             raise ArtifactRefused(f"{where} has a state that Strop does not write (predictor {name!r})")

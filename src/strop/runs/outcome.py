@@ -3,17 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from strop.evaluation import Evaluation
 from strop.gateway import Line, usd
+from strop.programs import dump, prompt_text
 
 if TYPE_CHECKING:
+    from strop.errors import StropError
     from strop.gateway import Account, Ledger
+    from strop.runs.attempt import Attempt
     from strop.stats import PairedVerdict
 
 Status = Literal["running", "completed", "budget_exceeded", "timeout", "cancelled", "infeasible", "failed"]
 SHOWN_CHANGES = 200
+
+
+def outcome(attempt: Attempt, status: Status, error: StropError | None) -> dict[str, Any]:
+    """Everything about an attempt that has ended. A number that was not measured is None."""
+    plan, verdict, winner, baseline = attempt.plan, attempt.verdict, attempt.winner, attempt.baseline
+    unproven = status in {"completed", "budget_exceeded", "timeout", "cancelled"} and baseline is not None
+    return {
+        "run_id": attempt.record.id,
+        "task": plan.task.task,
+        "algorithm": plan.optimizer.name,
+        "why": plan.why,
+        "status": status,
+        "verdict": verdict.verdict if verdict else "INSUFFICIENT DATA" if unproven else None,
+        "seed": plan.task.seed,
+        "metric": plan.metric.name,
+        "models": {role: model.model for role, model in plan.models.items()},
+        "train": {"n": len(plan.split.train)},
+        "test": test_block(verdict),
+        "dev": None if baseline is None else {
+            "n": len(baseline.dev.rows),
+            "baseline": baseline.dev.mean,
+            "optimized": (winner or baseline).dev.mean,
+        },
+        "cost": cost_block(attempt.gateway.ledger, attempt.account, plan.task.budget_usd, attempt.bought_before),
+        "per_request": per_request(
+            attempt.test_before or (baseline.dev if baseline else None),
+            attempt.test_after or (winner.dev if winner else None),
+        ),
+        "summary": None if attempt.test_before is None or attempt.test_after is None else {
+            "baseline": attempt.test_before.summary, "optimized": attempt.test_after.summary,
+        },
+        "version": None if attempt.version is None else attempt.version.number,
+        "active_version": None if attempt.active is None else attempt.active.number,
+        "report": None,
+        "seconds": round(attempt.watch.elapsed_s, 3),
+        "error": None if error is None else error.message,
+        "search_ended": attempt.search_ended,
+        "warmed": dict(attempt.warmed),
+        "lost_calls_settled": attempt.lost,
+        "prompt": {
+            "before": prompt_text(baseline.program) if baseline else None,
+            "after": prompt_text(winner.program) if winner else None,
+        },
+        "program": None if winner is None else {"fingerprint": winner.fingerprint, "state": dump(winner.program)},
+        "candidates": _candidates(attempt),
+        "changes": changes(attempt.test_before, attempt.test_after),
+        "ledger": ledger_rows(attempt.gateway.ledger.lines(attempt.account.scope)),
+        "findings": [asdict(finding) for finding in plan.findings],
+        "prices_dated": attempt.gateway.prices.dated,
+    }  # fmt: skip
+
+
+def _candidates(attempt: Attempt) -> Sequence[dict[str, Any]]:
+    dev = {one.fingerprint: one.dev.mean for one in attempt.measured}
+    return [
+        {
+            "number": row["number"], "origin": row["origin"], "score": row["score"], "n": row["n"],
+            "dev": dev.get(row["fingerprint"]), "excluded": attempt.excluded.get(row["fingerprint"], []),
+            "chosen": attempt.winner is not None and attempt.winner.fingerprint == row["fingerprint"],
+        }
+        for row in attempt.journal.candidates(attempt.record.id)
+    ]  # fmt: skip
 
 
 def test_block(verdict: PairedVerdict | None) -> dict[str, Any] | None:
@@ -101,8 +167,10 @@ def per_request(before: Evaluation | None, after: Evaluation | None) -> dict[str
     }
 
 
-def changes(before: Evaluation, after: Evaluation) -> list[dict[str, Any]]:
-    """Test examples whose score changed: what was asked, expected, answered before and after, and why it was scored so."""
+def changes(before: Evaluation | None, after: Evaluation | None) -> list[dict[str, Any]]:
+    """Test examples whose score changed: what was asked and expected, what was answered before and after, and why."""
+    if before is None or after is None:
+        return []
     new = {row.example_id: row for row in after.rows}
     found: list[dict[str, Any]] = []
     for old in before.rows:

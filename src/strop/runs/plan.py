@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from strop.datasets import Dataset, Finding, Split, advise, check, labels_kind, load, split
 from strop.errors import BadInput, DataError, PriceUnknown
-from strop.gateway import ModelSettings, PriceTable, TokenUse
+from strop.gateway import ModelSettings, PriceTable, TokenUse, show
 from strop.metrics import CustomMetric, Metric
 from strop.metrics import build as build_metric
 from strop.optimizers import find, max_calls_estimate, settings_of
@@ -225,7 +225,7 @@ def _budget_findings(task: TaskSpec, cost: Estimate) -> list[Finding]:
         Finding(
             level="warning",
             code="budget_small",
-            message=f"the budget of ${task.budget_usd:g} is less than the expected cost of ${cost.expected_pico / 1e12:.2g}",
+            message=f"the budget of ${task.budget_usd:g} is less than the expected cost of {show(cost.expected_pico)}",
             remedy="raise budget_usd, choose a cheaper algorithm or model, or accept that the search ends early",
         )
     ]

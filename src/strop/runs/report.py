@@ -179,7 +179,8 @@ def _cut(example: Data, most: int) -> dict[str, Any]:
         return {str(name)[:80]: shorten(str(value), most) for name, value in list(named.items())[:12]}
 
     texts = {name: fields(example.get(name) or {}) for name in ("inputs", "expected", "before", "after")}
-    return {**example, **texts, "reason": shorten(str(example.get("reason") or ""), most)}
+    graded = any(example.get(name) not in (0, 1) for name in ("score_before", "score_after"))
+    return {**example, **texts, "graded": graded, "reason": shorten(str(example.get("reason") or ""), most)}
 
 
 def _settings(record: RunRecord | None) -> dict[str, str]:

@@ -135,7 +135,9 @@ def headline(data: Data) -> Headline:
     if ended is not None and test:
         cause = sentence(f"{ended[1]}: {error}" if error else ended[1])
     elif data.get("search_ended"):
-        cause = sentence(f"The search ended before it was through ({data['search_ended']})")
+        why, _, detail = str(data["search_ended"]).partition(": ")
+        lead = "The search stopped improving" if why == "converged" else "The search ended before it was through"
+        cause = sentence(f"{lead}: {detail or why}")
     if test:
         tone, badge = _VERDICTS.get(str(data.get("verdict")), ("open", "No verdict"))
         return Headline(tone=tone, badge=badge, sentence=_tested(data, test), decision=_decision(data), cause=cause)

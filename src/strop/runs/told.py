@@ -108,7 +108,7 @@ def of_run(
 
 def notes_of(plan: Plan) -> tuple[str, ...]:
     """What was noticed about data and budget, one sentence each."""
-    return tuple(f"{finding.message} ({finding.remedy})" for finding in plan.findings)
+    return tuple(dict.fromkeys(f"{finding.message} ({finding.remedy})" for finding in plan.findings))
 
 
 def too_few(algorithm: str, examples: int) -> str:

@@ -36,7 +36,7 @@ class Watch:
         return time.monotonic() - self._started
 
     def leave_time(self, seconds: float) -> None:
-        """End the search early enough that `seconds` are left for the verdict; at least half the time is the search's."""
+        """End the search so early that `seconds` are left for the verdict; at least half the time is the search's."""
         if self._deadline is not None and self._timeout_s is not None:
             self._search_deadline = self._deadline - min(seconds, self._timeout_s / 2)
 
