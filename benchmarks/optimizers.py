@@ -107,7 +107,10 @@ def plain(sleeper: Sleeper, compile: Callable[[Any, list[Any], list[Any]], Any],
         return [dspy.Example(**row.inputs, **row.labels).with_inputs(*row.inputs) for row in data]
 
     begin = time.perf_counter()
-    with dspy.context(lm=lm, adapter=dspy.ChatAdapter(), disable_history=True), contextlib.redirect_stdout(io.StringIO()):
+    with (
+        dspy.context(lm=lm, adapter=dspy.ChatAdapter(), disable_history=True),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
         compile(lm, examples(train), examples(dev))
     return time.perf_counter() - begin
 
@@ -180,7 +183,15 @@ def main() -> None:
     cases: list[tuple[str, str, Mapping[str, Any], Any, float, Dataset, Dataset]] = [
         ("BootstrapFewShot, 200 failing", "bootstrap", {}, bootstrap, 0.0, rows(200), rows(1, 900)),
         ("MIPROv2 light, 40 + 160", "miprov2", {}, mipro, 0.6, rows(40), rows(160, 500)),
-        ("RandomSearch 6, 40 + 100", "randomsearch", {"num_candidate_programs": 6}, search, 0.6, rows(40), rows(100, 500)),
+        (
+            "RandomSearch 6, 40 + 100",
+            "randomsearch",
+            {"num_candidate_programs": 6},
+            search,
+            0.6,
+            rows(40),
+            rows(100, 500),
+        ),
         ("COPRO 6x2, 100", "copro", {"breadth": 6, "depth": 2}, copro, 0.6, rows(2), rows(100, 500)),
     ]
     head = f"{'search':32} {'who':14} {'calls':>6} {'seconds':>8} {'ideal':>6} {'wall/ideal':>10} {'unused':>7}"

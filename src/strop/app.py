@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from strop.datasets import Dataset, Split
-from strop.errors import BadInput
-from strop.events import Bus, Listener
+from strop.errors import BadInput, StoreUnwritable
+from strop.events import Bus, Event, Listener
 from strop.gateway import Gateway, PriceTable, Redactor
 from strop.metrics import CustomMetric, Metric
 from strop.registry import Registry
@@ -76,7 +76,12 @@ class House:
         runner = runner or self.runner()
         record = runner.create(plan) if run_id is None else self.journal.get(run_id)
         result = runner.run(plan, record.id)
-        return write_report(result, self.place.reports, self.journal)
+        try:
+            return write_report(result, self.place.reports, self.journal)
+        except StoreUnwritable as error:
+            # The result is safe in the database; only its page is missing, and can be made again.
+            self.bus.tell(Event(name="report.failed", scope=f"run:{record.id}", data={"why": error.message}))
+            return result
 
     def plan_again(self, record: RunRecord, **changes: Any) -> Plan:
         """The plan of a recorded run, from the task as it was stored and the data as they are now.

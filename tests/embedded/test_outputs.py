@@ -84,6 +84,13 @@ def test_a_score_between_two_texts_grows_with_their_agreement() -> None:
     assert 0 <= far < near < same <= 1
 
 
+def test_a_flag_about_two_texts_is_their_agreement() -> None:
+    signature = dspy.Signature("question, expected, answer -> is_right: bool")
+    for given, right in (("in Paris", True), ("Paris", True), ("Madrid", False)):
+        asked = request(signature, {"question": "Where is it?", "expected": "Paris", "answer": given})
+        assert dspy.ChatAdapter().parse(signature, answer("embedded/large", asked).text or "") == {"is_right": right}
+
+
 def test_summaries_are_sentences_of_the_text_and_as_long_as_asked() -> None:
     text = " ".join(f"The harbour of town {number} has {number + 3} cranes and a long quay." for number in range(9))
     for wording, most in (("Summarise in one sentence.", 1), ("Write a summary in two sentences.", 2)):

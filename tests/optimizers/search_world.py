@@ -48,7 +48,7 @@ def reply(text: str) -> lm15.Response:
 
 @dataclass
 class Oracle:
-    """Answers the colour of a text more often when instructions and demos are lucky. Everything is a hash of the request."""
+    """Answers the colour of a text when it is lucky: everything is a hash of the request. Below 0 it is never right."""
 
     skill: float = 0.45
     sleep_s: float = 0.0
@@ -86,13 +86,17 @@ class Oracle:
         if "JSON" in last:
             return json.dumps(values)
         shown = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in values.items()}
-        return "\n\n".join(f"[[ ## {name} ## ]]\n{value}" for name, value in shown.items()) + "\n\n[[ ## completed ## ]]"
+        return (
+            "\n\n".join(f"[[ ## {name} ## ]]\n{value}" for name, value in shown.items()) + "\n\n[[ ## completed ## ]]"
+        )
 
     def _value(self, name: str, text: str, rollout: int | None, index: int) -> Any:
         luck = chance(name, text, rollout, index)
         if name == "colour":
             asked = re.findall(r"\[\[ ## text ## \]\]\n(.*?)\n", text)[-1]
             right = colour_of(asked)
+            if self.skill < 0:
+                return "none"
             if luck < self.skill:
                 return right
             return LABELS[int(luck * 1000) % 3]
@@ -156,8 +160,8 @@ class World:
     """One gateway with one model, and everything that a search needs."""
 
     oracle: Oracle = field(default_factory=Oracle)
-    train: int = 24
-    dev: int = 20
+    train: int = 14
+    dev: int = 10
     spec: ProgramSpec = SPEC
     metric: Any = field(default_factory=ColourMetric)
     concurrency: int = 8

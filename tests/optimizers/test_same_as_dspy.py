@@ -31,7 +31,7 @@ def metric(example: Any, pred: Any, trace: Any = None) -> Any:
     return float(right) if trace is None else right
 
 
-def feedback(gold: Any, pred: Any, trace: Any, name: Any, pred_trace: Any) -> Any:
+def feedback(gold: Any, pred: Any, trace: Any = None, name: Any = None, pred_trace: Any = None) -> Any:
     right = pred.colour == gold.colour
     words = "right" if right else "wrong colour."
     return dspy.Prediction(score=float(right), feedback=f"{words} Expected: colour = {gold.colour!r}.")
@@ -61,7 +61,7 @@ def plain_mipro(world: World, lm: Any, train: list[Any], dev: list[Any]) -> Any:
         metric=metric, prompt_model=lm, task_model=lm, auto=None, num_candidates=4, num_threads=4, seed=world.seed
     )
     return algorithm.compile(
-        build(world.spec), trainset=train, valset=dev, num_trials=13, minibatch_size=8, minibatch_full_eval_steps=3
+        build(world.spec), trainset=train, valset=dev, num_trials=9, minibatch_size=6, minibatch_full_eval_steps=3
     )
 
 
@@ -80,7 +80,7 @@ def plain_mipro_instructions(world: World, lm: Any, train: list[Any], dev: list[
 
 def plain_gepa(world: World, lm: Any, train: list[Any], dev: list[Any]) -> Any:
     algorithm = dspy.GEPA(
-        metric=feedback, max_metric_calls=90, reflection_lm=lm, reflection_minibatch_size=8, use_merge=False,
+        metric=feedback, max_metric_calls=120, reflection_lm=lm, reflection_minibatch_size=8, use_merge=False,
         num_threads=4, seed=world.seed,
     )  # fmt: skip
     return algorithm.compile(build(world.spec), trainset=train, valset=dev)
@@ -102,7 +102,7 @@ CASES: dict[str, tuple[str, Mapping[str, Any], Compile]] = {
     "copro": ("copro", {"breadth": 3, "depth": 2}, plain_copro),
     "mipro": (
         "miprov2",
-        {"num_candidates": 4, "num_trials": 13, "minibatch_size": 8, "minibatch_full_eval_steps": 3},
+        {"num_candidates": 4, "num_trials": 9, "minibatch_size": 6, "minibatch_full_eval_steps": 3},
         plain_mipro,
     ),
     "mipro light": ("miprov2", {}, plain_mipro_light),
@@ -117,7 +117,7 @@ CASES: dict[str, tuple[str, Mapping[str, Any], Compile]] = {
         },
         plain_mipro_instructions,
     ),
-    "gepa": ("gepa", {"max_metric_calls": 90}, plain_gepa),
+    "gepa": ("gepa", {"max_metric_calls": 120}, plain_gepa),
     "simba": ("simba", {"bsize": 6, "num_candidates": 3, "max_steps": 2}, plain_simba),
 }
 
@@ -126,7 +126,9 @@ def own(compile: Compile, spec: ProgramSpec, **world_of: Any) -> tuple[dict[str,
     """What DSPy's class makes of the same world, with DSPy's own evaluator and threads."""
     with World(spec=spec, **world_of) as world:
         lm = world.lm()
-        train, dev = ([_example(row) for row in dataset(*part)] for part in (("train", world.train), ("dev", world.dev)))
+        train, dev = (
+            [_example(row) for row in dataset(*part)] for part in (("train", world.train), ("dev", world.dev))
+        )
         with running_on(lm):
             return dump(compile(world, lm, train, dev)), world
 
@@ -135,8 +137,11 @@ def _example(row: Any) -> Any:
     return dspy.Example(**row.inputs, **row.labels).with_inputs(*row.inputs)
 
 
-@pytest.mark.parametrize("spec", [SPEC, TWO_STEPS], ids=["one step", "two steps"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "spec"),
+    [(case, SPEC) for case in CASES] + [(case, TWO_STEPS) for case in ("bootstrapfewshot", "copro", "mipro", "gepa")],
+    ids=lambda one: one if isinstance(one, str) else ("two steps" if one.factory else "one step"),
+)
 def test_the_final_program_is_dspys_own(case: str, spec: ProgramSpec) -> None:
     algorithm, settings, compile = CASES[case]
     expected, plain = own(compile, spec)
@@ -150,14 +155,13 @@ def test_the_final_program_is_dspys_own(case: str, spec: ProgramSpec) -> None:
             assert unused <= world.concurrency
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 9])
-def test_mipros_seed_is_the_one_given_also_when_it_is_zero(seed: int) -> None:
+def test_mipros_seed_of_zero_is_zero() -> None:
     def compile(world: World, lm: Any, train: list[Any], dev: list[Any]) -> Any:
         return plain_mipro(world, lm, train, dev)
 
     algorithm, settings, _ = CASES["mipro"]
-    expected, _ = own(compile, SPEC, seed=seed)
-    with World(seed=seed) as world:
+    expected, _ = own(compile, SPEC, seed=0)
+    with World(seed=0) as world:
         assert dump(world.search(algorithm, settings)[-1].program) == expected
 
 
@@ -210,7 +214,7 @@ def test_infer_rules_keeps_the_rules_that_scored_best() -> None:
         )
 
     returned, plain = own(compile, SPEC)
-    assert returned["self"]["signature"]["instructions"] == seen[-1][1]
+    assert returned["signature"]["instructions"] == seen[-1][1]
     for warm in (False, True):
         with World() as world:
             brief_program = build(world.spec)

@@ -107,14 +107,18 @@ def run(
     listen: Callable[[Event], None] | None = None,
     lease_s: float | None = None,
     created: Callable[[str], None] | None = None,
+    prepare: Callable[[House], None] | None = None,
     look: Callable[[House], None] | None = None,
     **changes: Any,
 ) -> RunResult:
-    """Carry out the task of `directory`, or go on with one of its runs. `look` sees the house before it is closed."""
+    """Carry out the task of `directory`, or go on with one of its runs. `prepare` sees the house
+    before the run, `look` after it."""
     file = load_task(directory)
     with House.at(directory, file.spec, database=database) as house:
         if provider is not None:
             house.gateway.offer(SIMULATED, FunctionProvider(provider))
+        if prepare is not None:
+            prepare(house)
         if listen is not None:
             house.bus.listen(listen)
         if run_id is None:

@@ -73,7 +73,7 @@ def show_(run: RunId, directory: Directory = Path(), database: Database = None, 
             show()
         for line in history(house, record.result):
             show(line)
-        print_result(_found(record, house.place.reports), width(), next_steps=next_steps(record.result, directory))
+        print_result(_found(record, house.place.reports), width(), next_steps=next_steps(record.result, directory)[:1])
 
 
 @app.command()

@@ -40,7 +40,7 @@ def print_ledger(rows: Sequence[Data], cost: Data) -> None:
     total = {"model": "total", "usd": cost["usd"], **{key: sum(row[key] for row in rows) for key in counts}}
     ledger_table(
         {
-            "Model": "model", "Role": "role", "Phase": "phase", "Calls": "calls", "Paid": "paid_calls",
+            "Model": "model", "Role": "role", "Phase": "phase", "Paid": "paid_calls",
             "Replayed": "replayed_calls", "Failed": "failed_calls", "Lost": "lost_calls", "Tokens in": "tokens_in",
             "out": "tokens_out",
         },

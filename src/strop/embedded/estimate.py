@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from strop.embedded.words import features, numbers, stems
 _SUM = re.compile(r"(-?\d+(?:\.\d+)?)\s*([-+*/x×÷])\s*(-?\d+(?:\.\d+)?)")
 _RANGE = re.compile(r"(?:between|from|scale of|scale)?\s*(-?\d+(?:\.\d+)?)\s*(?:-|–|to|and|\.\.)\s*(-?\d+(?:\.\d+)?)")
 _JUDGED = re.compile(r"score|rating|grade|quality|similar|overlap|confidence|probab|relevan|faithful", re.IGNORECASE)
+_EXPECTED = re.compile(r"expected|reference|gold|truth|correct|target|source|context|document", re.IGNORECASE)
+_GIVEN = re.compile(r"answer|response|predict|output|candidate|given|summary|claim|reply", re.IGNORECASE)
 
 
 def estimating(task: Task, field: Field, personality: Personality) -> Skill:
@@ -32,7 +34,7 @@ def estimating(task: Task, field: Field, personality: Personality) -> Skill:
         if value is None and shown:
             value = _neighbours(shown, asked.text, personality)
         if value is None and judged:
-            value = low + (high - low) * _agreement(asked, personality)
+            value = low + (high - low) * agreement(asked.inputs, personality)
         if value is None:
             value = (numbers(asked.text) or (low,))[0]
         if judged or shown:
@@ -91,12 +93,22 @@ def _neighbours(shown: Sequence[tuple[Demo, float]], text: str, personality: Per
     return total / weight_sum
 
 
-def _agreement(asked: Asked, personality: Personality) -> float:
-    """Share of meaning words that the two longest inputs have in common (F1), helped by static vectors; 0..1."""
-    texts = sorted(asked.inputs.values(), key=len)[-2:]
+def compared(inputs: Mapping[str, str]) -> tuple[str, str] | None:
+    """The expected text and the one to judge, by their fields' names; None when no such pair is given."""
+    expected = next((value for name, value in inputs.items() if _EXPECTED.search(name)), None)
+    given = next((value for name, value in inputs.items() if _GIVEN.search(name) and not _EXPECTED.search(name)), None)
+    return None if expected is None or given is None else (expected, given)
+
+
+def agreement(inputs: Mapping[str, str], personality: Personality) -> float:
+    """Share of meaning words that two texts have in common (F1), helped by static vectors; 0..1.
+
+    The texts are the expected and the given one, or else the two longest inputs.
+    """
+    texts = compared(inputs) or tuple(sorted(inputs.values(), key=len)[-2:])
     if len(texts) < 2:
         return 0.5
-    left, right = (set(stems(text)) for text in texts)
+    left, right = (set(stems(text)) or set(text.lower().split()) for text in texts)
     if not left or not right:
         return 0.0
     shared = 2 * len(left & right) / (len(left) + len(right))

@@ -10,7 +10,8 @@ from strop.embedded.shape import Shape
 
 _KEY_VALUE = re.compile(r"^([A-Z]\w*(?: \w+){0,2}):[ \t]*(.*)$")
 _ONE_OF = re.compile(
-    r"(?:one of|either|among|labels?(?: are)?|classes|categories|options)[: ]+"
+    r"(?:one of|either|among|labels?(?: are)?|classes|categories|options|"
+    r"(?:classify|label|sort|mark|tag)\b[^.\n]{0,40}? as)[: ]+"
     r"((?:[\"'`]?[\w-]+[\"'`]?(?:, (?:and |or )?| or |/|\|)){1,30}[\"'`]?[\w-]+[\"'`]?)",
     re.IGNORECASE,
 )

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from strop.embedded import writer
 from strop.embedded.classify import LabelReader, study_labels
-from strop.embedded.estimate import estimating
+from strop.embedded.estimate import agreement, compared, estimating
 from strop.embedded.extract import answering, split_question
 from strop.embedded.fields import Field, Task
 from strop.embedded.fill import filling
@@ -47,6 +47,10 @@ def _skill(task: Task, field: Field, personality: Personality) -> Skill:  # noqa
     match field.shape.kind:
         case "labels":
             return _choosing(task, field, field.shape.labels, personality)
+        case "bool" if not task.demos and compared({one.name: "" for one in task.inputs}):
+            return lambda asked: (
+                agreement(asked.inputs, personality) + asked.noise.gauss(0, 0.1 * personality.noise) > 0.5
+            )
         case "bool":
             return _choosing(task, field, _FLAGS, personality)
         case "int" | "float":

@@ -21,7 +21,7 @@ class Weights:
     """A label's name inside a longer word, as a share of the name."""
     counts: float = 0.6
     """A word seen in examples of a label."""
-    counts_doubt: float = 3.6
+    counts_doubt: float = 8.0
     """As many examples halve the trust in counts."""
     imagined: float = 1.0
     """Imagined examples, spread evenly, to which counts are shrunk."""
@@ -29,12 +29,12 @@ class Weights:
     likeness: float = 1.5
     """Likeness to single examples (whole text)."""
     likeness_doubt: float = 0.17
-    meaning: float = 6.0
+    meaning: float = 10.0
     """Closeness of the text's words to a label's name and cues by static vectors (whole text)."""
     anchor_cues: float = 1.0
-    demo_meaning: float = 2.0
+    demo_meaning: float = 3.4
     """Closeness to single examples by static vectors (whole text)."""
-    meaning_doubt: float = 0.05
+    meaning_doubt: float = 0.03
     measures: float = 8.5
     """Nearness to examples that are rows of numbers (whole text)."""
     neighbours: int = 5

@@ -10,9 +10,8 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from strop.errors import BudgetExceeded, StoreError
 from strop.gateway.money import show
-from strop.gateway.prepared import Prepared
 from strop.gateway.tables import budgets
-from strop.store import Store
+from strop.store import Lease, Prepared, Store
 
 Answer = Literal["granted", "wait", "refused"]
 
@@ -106,9 +105,15 @@ class Budgets:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def open(self, id: str, *, limit_pico: int | None, parent: str | None = None) -> Node:
-        """Create the budget `id`, or change the limit of an existing one; what was spent stays spent."""
+    def open(self, id: str, *, limit_pico: int | None, parent: str | None = None, lease: Lease | None = None) -> Node:
+        """Create the budget `id`, or change the limit of an existing one; what was spent stays spent.
+
+        Raises:
+            Fenced: the lease belongs to another process now.
+        """
         with self._store.write() as connection:
+            if lease is not None:
+                lease.check(connection)
             row = connection.execute(select(budgets).where(budgets.c.id == id)).one_or_none()
             if row is None:
                 connection.execute(

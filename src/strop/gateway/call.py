@@ -58,6 +58,7 @@ def call_key(request: bytes, endpoint: str, rollout: int | None, index: int) -> 
 
 
 _ids = random.SystemRandom()
+_life = f"{_ids.getrandbits(24):06x}"
 _count_lock = threading.Lock()
 _count = 0
 
@@ -72,8 +73,11 @@ def new_id() -> str:
 
 
 def process_name() -> str:
-    """This process, as written on the rows that it owns."""
-    return f"{os.uname().nodename}:{os.getpid()}"
+    """This process, as written on the rows that it owns.
+
+    A container started again often has the host name and the process id of its last life: chance tells them apart.
+    """
+    return f"{os.uname().nodename[:48]}:{os.getpid()}:{_life}"
 
 
 def now_us() -> int:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 MEDIA_TOKENS = 50_000
 REPEAT = -1
-REASONING_BESIDE_OUTPUT = {"gemini", "vertex", "vertex-express", "xai"}
 BACKOFF_S, BACKOFF_CAP_S = 0.5, 30.0
 
 
@@ -286,7 +285,7 @@ class Gateway:
         if response is not None:
             from dspy._vendor.lm15.serde import response_to_dict
 
-            use = _use(response, channel.settings.provider)
+            use = _use(response)
             cost = channel.price.cost(use)
             text = self._redact(orjson.dumps(response_to_dict(response)).decode())
         elif error is not None:
@@ -351,17 +350,13 @@ class Gateway:
         }
 
 
-def _use(response: Response, provider: str) -> TokenUse:
+def _use(response: Response) -> TokenUse:
+    """The counts of a provider, which has cached tokens within the input and reasoning within the output."""
     usage = response.usage
-    cached, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
-    # Anthropic counts cached tokens beside the input, everybody else within it.
-    beside = cached + written if provider == "anthropic" else 0
-    # Gemini and xAI count reasoning beside the output, everybody else within it.
-    reasoning = usage.reasoning_tokens or 0
     return TokenUse(
-        input=(usage.input_tokens or 0) + beside,
-        output=(usage.output_tokens or 0) + (reasoning if provider in REASONING_BESIDE_OUTPUT else 0),
-        cached=cached,
-        cache_write=written,
-        reasoning=reasoning,
+        input=usage.input_tokens or 0,
+        output=usage.output_tokens or 0,
+        cached=usage.cache_read_tokens or 0,
+        cache_write=usage.cache_write_tokens or 0,
+        reasoning=usage.reasoning_tokens or 0,
     )

@@ -12,11 +12,10 @@ from sqlalchemy import Row, and_, bindparam, case, func, literal_column, or_, se
 
 from strop.gateway.budget import Levels
 from strop.gateway.call import Failure, Recorded, process_name
-from strop.gateway.prepared import Prepared
 from strop.gateway.prices import TokenUse
 from strop.gateway.tables import calls
 from strop.gateway.writer import Writer
-from strop.store import Lease, Store
+from strop.store import Lease, Prepared, Store
 
 MEMORY_CALLS = 2048
 BOUGHT = ("paid", "embedded")
@@ -113,10 +112,12 @@ class Ledger:
         self.writer.flush(lease, write)
         return len(lost)
 
-    def forget_failures(self, scope: str) -> None:
+    def forget_failures(self, scope: str, lease: Lease | None = None) -> None:
         """Let a resumed run ask again what failed in an outage: its recorded failures are no longer answers."""
         self.writer.flush()
         with self._store.write() as connection:
+            if lease is not None:
+                lease.check(connection)
             connection.execute(
                 update(calls).where(calls.c.scope == scope, calls.c.status == "failed").values(final=False)
             )

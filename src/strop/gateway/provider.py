@@ -22,7 +22,8 @@ class Provider(Protocol):
         ...
 
     def complete(self, request: Request, *, rollout: int | None, index: int) -> Response:
-        """Answer. `rollout` and `index` tell apart independent samples of one request.
+        """Answer. `rollout` and `index` tell apart independent samples of one request. The usage counts cached tokens
+        within the input and reasoning within the output.
 
         Raises:
             CallFailed: no answer, and why.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from strop.errors import CallFailed, FailureKind
@@ -15,19 +16,23 @@ if TYPE_CHECKING:
 # DSPy's native clients append the resource to a base that ends in the version.
 _VERSIONED = {"ollama": "/v1", "ollama_chat": "/v1", "anthropic": "/v1"}
 _ALTERNATIVE_KEYS = {"gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY")}
+# More tokens than any model takes: a count that cannot be true, and that no ledger could add up.
+_TOO_MANY_TOKENS = 1_000_000_000
 
 
 def _base(settings: ModelSettings) -> str | None:
-    base = settings.api_base
-    if base is None and settings.provider in {"ollama", "ollama_chat"}:
-        base = os.environ.get("OLLAMA_API_BASE") or os.environ.get("OLLAMA_HOST")
-        if base and "://" not in base:
-            base = f"http://{base}"
-    if base is None:
+    base = settings.api_base or _base_of_environment(settings.provider)
+    if not base:
         return None
-    base = base.rstrip("/")
+    base = (base if "://" in base else f"http://{base}").rstrip("/")
     suffix = _VERSIONED.get(settings.provider)
     return base + suffix if suffix and not base.endswith(suffix) else base
+
+
+def _base_of_environment(provider: str) -> str | None:
+    prefix = "OLLAMA" if provider == "ollama_chat" else provider.upper()
+    names = [f"{prefix}_API_BASE", f"{prefix}_BASE_URL", *(["OLLAMA_HOST"] if prefix == "OLLAMA" else [])]
+    return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
 
 def _key(settings: ModelSettings) -> str | None:
@@ -46,12 +51,17 @@ class RemoteProvider:
         # Without this DSPy and LiteLLM fetch price maps from the network at their first use.
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
         import dspy
+        from dspy._vendor.lm15.router import LITELLM_PROVIDER_PREFIXES
 
         options: dict[str, Any] = {"timeout": settings.timeout_s}
         base, key = _base(settings), _key(settings)
         if base:
             options["api_base"] = base
+            if _base_of_environment(settings.provider) and settings.provider in LITELLM_PROVIDER_PREFIXES:
+                # An address in the environment would send DSPy to LiteLLM, which appends other paths to it.
+                options["engine"] = "lm15"
         if key:
+            redact.learn(key)
             options["api_key"] = key
         elif base and settings.provider in {"ollama", "ollama_chat", "openai", "hosted_vllm"}:
             default = os.environ.get("OPENAI_API_KEY") if settings.provider == "openai" else None
@@ -87,10 +97,22 @@ class RemoteProvider:
             from dspy.lm15 import response_from_openai_chat
 
             response = response_from_openai_chat(_plain(result.raw), model=self._model)
+        return self._counted(response, result.usage)
+
+    def _counted(self, response: Response, totals: dict[str, Any]) -> Response:
+        """The response with cached tokens within its input and reasoning within its output, whoever told them.
+
+        Anthropic reports the first beside the input, Gemini and xAI the second beside the output, LiteLLM neither;
+        DSPy, which knows the way the call went, has added them up in `totals`.
+        """
+        tokens_in, tokens_out = totals.get("prompt_tokens"), totals.get("completion_tokens")
         # LiteLLM passes a cut-off answer on as a whole one, with no tokens at all: not an answer, and not free.
-        if not response.usage.input_tokens or response.usage.output_tokens is None:
+        if not tokens_in or tokens_out is None or tokens_in + tokens_out > _TOO_MANY_TOKENS:
             raise CallFailed(self._model, "garbage", "the answer does not say how many tokens it used")
-        return response
+        usage = replace(
+            response.usage, input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out
+        )
+        return replace(response, usage=usage)
 
 
 def _plain(raw: Any) -> Any:
@@ -122,6 +144,8 @@ def _failure(model: str, error: Exception, redact: Redactor) -> CallFailed:
         if isinstance(error, getattr(x, name)):
             kind = meaning
             break
+    if kind == "connection" and _named(error, {"ReadTimeout", "WriteTimeout"}):
+        kind = "timeout"
     status = getattr(error, "status", None)
     if kind == "bad_request" and status == 404:
         kind = "not_found"
@@ -132,12 +156,15 @@ def _failure(model: str, error: Exception, redact: Redactor) -> CallFailed:
     return CallFailed(model, kind, redact(first)[:500], retry_after=retry_after, unsent=_never_left(error))
 
 
-def _never_left(error: BaseException | None) -> bool:
+def _never_left(error: Exception) -> bool:
     """True when no connection was made, so that nothing can have been charged."""
+    return _named(error, {"ConnectionRefusedError", "gaierror", "ConnectError", "ConnectTimeout"})
+
+
+def _named(error: BaseException | None, names: set[str]) -> bool:
+    """True when the error, or one that led to it, is of a class of that name (each client has its own)."""
     while error is not None:
-        if isinstance(error, ConnectionRefusedError) or type(error).__name__ in {"gaierror", "ConnectError"}:
-            return True
-        if isinstance(error, OSError) and error.errno in {101, 111, 113}:
+        if names & {cls.__name__ for cls in type(error).__mro__}:
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -18,10 +18,9 @@ from sqlalchemy import Connection, bindparam, update
 
 from strop.errors import BudgetExceeded, Fenced, StoreError, StropError
 from strop.gateway.budget import Levels, refusal
-from strop.gateway.prepared import Prepared
 from strop.gateway.switch import Switch
 from strop.gateway.tables import calls
-from strop.store import Lease, Store
+from strop.store import Lease, Prepared, Store
 
 BATCH = 512
 IDLE_S = 0.2
@@ -143,7 +142,7 @@ class Writer:
         open_ = True
         while open_:
             batch, open_ = self._gather()
-            if batch or self._waiting or not open_:
+            if batch or self._waiting or self._unsaved or not open_:
                 self._commit(batch)
         for intent in self._waiting:
             intent.gate.open(StoreError("the ledger was closed"))

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
-from strop.errors import MetricError, RunStopped, SearchFailed, StropError
+from strop.errors import CallFailed, ProviderDown, RunStopped, SearchFailed, StropError
 from strop.optimizers.ahead import Allowance
 from strop.optimizers.bridge import FeedbackMetric, ScoreMetric, dspy_examples
 from strop.optimizers.copies import rebuilt
@@ -185,6 +185,9 @@ class Stage:
         if isinstance(error, RunStopped | StropError | KeyboardInterrupt):
             raise error
         if error is not None:
+            outage = _outage(error)
+            if outage is not None:
+                raise ProviderDown(outage.model, f"{outage.kind}: {outage.detail}") from error
             raise SearchFailed(f"the algorithm broke: {type(error).__name__}: {error}") from error
 
     def _read(self) -> Iterator[Any]:
@@ -204,11 +207,18 @@ class Stage:
             yield item
 
 
+def _outage(error: BaseException) -> CallFailed | None:
+    """The provider's failure that broke the algorithm, if that is what broke it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, CallFailed) and cause.outage:
+            return cause
+        cause = cause.__cause__
+    return None
+
+
 class _End:
     """The algorithm's thread is through."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
-
-
-__all__ = ["MAX_ERRORS", "QUIET", "Left", "MetricError", "Stage"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import keyword
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -100,9 +101,10 @@ def shape_of(examples: Sequence[Mapping[str, Any]]) -> Shape:
 
 def field_name(key: str) -> str:
     """`key` as a field of a signature: a Python name that neither DSPy nor pydantic uses itself."""
-    name = re.sub(r"\W", "_", key).strip("_") or "field"
-    if name[0].isdigit():
-        name = f"field_{name}"
+    letters = unicodedata.normalize("NFKC", key)  # as Python itself reads a name
+    name = "".join(letter if f"_{letter}".isidentifier() else "_" for letter in letters).strip("_")
+    if not name.isidentifier():
+        name = f"field_{name}".rstrip("_")
     return f"{name}_" if keyword.iskeyword(name) or name in _TAKEN else name
 
 
@@ -163,7 +165,8 @@ def task_of(request: OptimizationRequest, shape: Shape, *, model: Any, prompt_mo
             "min_accuracy": limits.min_accuracy,
         },
         "seed": request.seed,
-        "max_iterations": request.max_iterations,
+        # The algorithm's own number of rounds is below the guide's default of 50, which is a limit and no wish.
+        "max_iterations": request.max_iterations if "max_iterations" in request.model_fields_set else None,
         "timeout_s": float(request.timeout_seconds),
     }
     if budgets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 from strop.evaluation import Evaluation
@@ -67,6 +68,7 @@ def outcome(attempt: Attempt, status: Status, error: StropError | None) -> dict[
         "ledger": ledger_rows(attempt.gateway.ledger.lines(attempt.account.scope)),
         "findings": [asdict(finding) for finding in plan.findings],
         "prices_dated": attempt.gateway.prices.dated,
+        "versions": {name: version(name) for name in ("strop", "dspy", "optuna", "numpy", "scipy")},
     }  # fmt: skip
 
 

@@ -38,9 +38,7 @@ def deploy(attempt: Attempt) -> None:
     incumbent = next(iter(attempt.registry.versions(plan.task.task, active_only=True)), None)
     first = _register(attempt, attempt.baseline, attempt.test_before, None)
     if incumbent is None:
-        incumbent = attempt.registry.activate(
-            plan.task.task, first.number, reason="the program as the task file says it"
-        )
+        incumbent = _activate(attempt, first, "the program as the task file says it")
     attempt.version = first
     if attempt.winner.fingerprint != attempt.baseline.fingerprint:
         attempt.version = _register(attempt, attempt.winner, attempt.test_after, first.number)
@@ -51,9 +49,7 @@ def deploy(attempt: Attempt) -> None:
     if incumbent.number == attempt.version.number:
         return
     if incumbent.fingerprint == attempt.baseline.fingerprint or _beats(attempt, incumbent):
-        attempt.active = attempt.registry.activate(
-            plan.task.task, attempt.version.number, reason=f"run {attempt.record.id}: {verdict.verdict}"
-        )
+        attempt.active = _activate(attempt, attempt.version, f"run {attempt.record.id}: {verdict.verdict}")
 
 
 def _judge(attempt: Attempt, old: str, new: str, before: Evaluation, after: Evaluation) -> PairedVerdict:
@@ -77,6 +73,12 @@ def _beats(attempt: Attempt, incumbent: Version) -> bool:
     verdict = _judge(attempt, incumbent.fingerprint, attempt.winner.fingerprint, before, attempt.test_after)
     attempt.note("incumbent", {"version": incumbent.number, **(test_block(verdict) or {})})
     return verdict.verdict == "IMPROVED"
+
+
+def _activate(attempt: Attempt, version: Version, reason: str) -> Version:
+    with attempt.store.write() as connection:
+        attempt.lease.check(connection)
+        return attempt.registry.activate(version.name, version.number, reason=reason, connection=connection)
 
 
 def _register(attempt: Attempt, one: Measured, test: Evaluation | None, parent: int | None) -> Version:

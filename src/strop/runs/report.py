@@ -96,9 +96,8 @@ def render(
     """
     test, dev, ledger = data.get("test"), data.get("dev"), data.get("ledger") or []
     tried = (data.get("candidates") or candidates)[:MOST_CANDIDATES]
-    state = (data.get("program") or {}).get("state") or {}
-    prompt, totals = data.get("prompt") or {}, _totals(ledger)
-    before, after = prompt.get("before"), prompt.get("after") or prompt.get("before")
+    totals = _totals(ledger)
+    named = {*(str(row.get("model")) for row in ledger), *map(str, (data.get("models") or {}).values())}
     return _template().render(
         data=data,
         headline=words.headline(data),
@@ -110,27 +109,41 @@ def render(
         tried=tried,
         excluded=[one for one in tried if one.get("excluded")],
         ledger=ledger,
-        models=list(dict.fromkeys(str(row.get("model")) for row in ledger)),
-        embedded=any(str(row.get("model", "")).startswith("embedded/") for row in ledger)
-        or any(str(model).startswith("embedded/") for model in (data.get("models") or {}).values()),
-        practice=bool((data.get("cost") or {}).get("practice_prices")),
         totals=totals,
         columns=[(name, key) for name, key in _LEDGER_COLUMNS if totals[key] or key == "calls"],
-        prompts=compare_prompts(before, after, [name for name in state if name != "metadata"]) if before else [],
-        prompt_cut=any(len(text or "") > MOST_CHARACTERS for text in (before, after)),
+        models=list(dict.fromkeys(str(row.get("model")) for row in ledger)),
+        embedded=any(model.startswith("embedded/") for model in named),
+        practice=bool((data.get("cost") or {}).get("practice_prices")),
         groups=_groups(data.get("changes") or []),
         same=bool(test) and words.same_program(data),
-        interval=charts.interval_chart(test) if test else "",
-        scores=charts.score_bars(
-            (("Baseline", "before", test.get("baseline")), ("Optimised", "after", test.get("optimized")))
-        )
-        if test
-        else "",
-        outcome=charts.outcome_chart(test) if test else "",
         search=charts.search_chart(tried, dev),
         spend=charts.spend_chart(ledger),
         made_with=_made_with(),
+        **_prompts(data),
+        **_test_charts(test),
     )
+
+
+def _prompts(data: Data) -> dict[str, Any]:
+    """The prompts compared; the first one alone where no other was chosen."""
+    prompt, state = data.get("prompt") or {}, (data.get("program") or {}).get("state") or {}
+    before, after = prompt.get("before"), prompt.get("after") or prompt.get("before")
+    predictors = [name for name in state if name != "metadata"]
+    return {
+        "prompts": compare_prompts(before, after, predictors) if before else [],
+        "prompt_cut": any(len(text or "") > MOST_CHARACTERS for text in (before, after)),
+    }
+
+
+def _test_charts(test: Data | None) -> dict[str, Any]:
+    if not test:
+        return {}
+    bars = (("Baseline", "before", test.get("baseline")), ("Optimised", "after", test.get("optimized")))
+    return {
+        "interval": charts.interval_chart(test),
+        "scores": charts.score_bars(bars),
+        "outcome": charts.outcome_chart(test),
+    }
 
 
 def _recorded(run_id: str, journal: Journal) -> tuple[Mapping[str, Data], Sequence[Data], RunRecord | None]:

@@ -143,11 +143,11 @@ class Runner:
         scope = f"run:{record.id}"
         watch = Watch(self.journal, record.id, lease, timeout_s=plan.task.timeout_s)
         limit = None if plan.task.budget_usd is None else pico(plan.task.budget_usd)
-        self._gateway.budgets.open(scope, limit_pico=limit)
+        self._gateway.budgets.open(scope, limit_pico=limit, lease=lease)
         ledger = self._gateway.ledger
         lost = ledger.settle_lost(scope, lease)
         if record.status in {"failed", "timeout"}:
-            ledger.forget_failures(scope)
+            ledger.forget_failures(scope, lease)
         attempt = Attempt(
             store=self._store,
             gateway=self._gateway,
@@ -219,7 +219,9 @@ def _ended(attempt: Attempt, status: Status, error: StropError | None) -> RunRes
                 error=None if error is None else error.message,
             )
         except StropError as problem:
-            status, error = "failed", error or problem
+            # What could not be stored is not a result, and of two owners only one may report.
+            data, status = {}, "failed"
+            error = problem if isinstance(problem, Fenced) else error or problem
     attempt.tell("run.finished", status=status, verdict=data.get("verdict"))
     return RunResult(
         run_id=attempt.record.id,

@@ -102,10 +102,9 @@ def _account(attempt: Attempt) -> Account:
         limit = max(0, node.limit - node.spent - reserve)
     search = f"{scope}/search"
     known = attempt.gateway.budgets.read(search)
-    if known is None or limit is None:
-        attempt.gateway.budgets.open(search, limit_pico=limit, parent=scope)
-    else:
-        attempt.gateway.budgets.open(search, limit_pico=known.spent + limit, parent=scope)
+    if known is not None and limit is not None:
+        limit += known.spent
+    attempt.gateway.budgets.open(search, limit_pico=limit, parent=scope, lease=attempt.lease)
     return Account(
         scope=scope, budget=search, lease=attempt.lease, switch=watch.search, counters=attempt.account.counters
     )

@@ -148,9 +148,9 @@ def save(
                 name, spec=found.spec, state=state, metrics=found.metrics, lineage=lineage, label=label, notes=notes,
                 origin="saved", connection=connection,
             )  # fmt: skip
-            if kept.number != 1 or (metadata is not None and kept.notes != notes):
+            if metadata is not None and kept.notes != notes:
                 raise BadInput(
-                    f"version {label!r} of {found.name!r} was saved before, with other content",
+                    f"version {label!r} of {found.name!r} was saved before, with other metadata",
                     hint="save under a new version",
                 )
         found = kept

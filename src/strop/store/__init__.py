@@ -2,7 +2,8 @@
 
 from strop.store.columns import JsonText, UtcDateTime
 from strop.store.lease import Lease
+from strop.store.prepared import Prepared
 from strop.store.schema import metadata
 from strop.store.store import Store
 
-__all__ = ["JsonText", "Lease", "Store", "UtcDateTime", "metadata"]
+__all__ = ["JsonText", "Lease", "Prepared", "Store", "UtcDateTime", "metadata"]

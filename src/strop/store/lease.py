@@ -9,14 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from strop.errors import Fenced, LeaseHeld, StoreError
+from strop.store.prepared import Prepared
 from strop.store.process import Process
 from strop.store.store import Store
 from strop.store.tables import leases
 
 Clock = Callable[[], float]
+_EPOCH = Prepared(
+    select(leases.c.epoch).where(leases.c.name == bindparam("name")).with_for_update(read=True), ("name",)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +82,8 @@ class Lease:
 
         Call it inside the `write()` that it protects. On PostgreSQL a take-over waits until that transaction ends.
         """
-        row = select(leases.c.epoch).where(leases.c.name == self.name).with_for_update(read=True)
-        if self.lost.is_set() or connection.execute(row).scalar_one_or_none() != self.epoch:
+        row = _EPOCH.first(connection, {"name": self.name})
+        if self.lost.is_set() or row is None or row[0] != self.epoch:
             self.lost.set()
             raise self._fenced()
 

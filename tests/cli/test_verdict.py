@@ -1,0 +1,82 @@
+"""The words of a result say what was measured, and no more."""
+
+from typing import Any
+
+import pytest
+
+from strop.cli.verdict import points, verdict_block
+
+
+def data(**changes: Any) -> dict[str, Any]:
+    """The numbers of the printed layout that the house agreed on."""
+    base: dict[str, Any] = {
+        "task": "t", "status": "completed", "verdict": "IMPROVED", "error": None, "version": 2, "active_version": 2,
+        "test": {
+            "n": 240, "baseline": 0.621, "optimized": 0.696, "change": 0.075, "ci95": [0.009, 0.14], "p_value": 0.016,
+            "method": "exact McNemar, one-sided", "fixed": 41, "broke": 23, "look": 1, "alpha": 0.0304,
+            "detectable_gain": 0.083, "reason": "p = 0.016 against 0.0304, the level of look 1",
+        },
+        "dev": {"n": 200, "baseline": 0.6, "optimized": 0.712},
+        "cost": {"usd": 4.12, "paid_calls": 1310, "budget_usd": None, "practice_prices": False},
+        "per_request": {"usd_before": 0.0021, "usd_after": 0.0026},
+    }  # fmt: skip
+    return base | changes
+
+
+def test_the_block_on_a_wide_terminal() -> None:
+    assert verdict_block(data(), 200) == (
+        "Held-out test (n=240, opened once, never seen by the optimiser; look 1 of 1)\n"
+        "  baseline 62.1%   optimised 69.6%   change +7.5 points, 95% CI [+0.9, +14.0]   fixed 41, broke 23   "
+        "exact McNemar p = 0.016 (one-sided)\n"
+        "  Verdict: IMPROVED (p = 0.016 against 0.0304, the level of look 1).   "
+        "Dev-set gain was +11.2 (biased by selection; do not quote).\n"
+        "  Smallest gain this test could reliably detect: about 8.3 points (80% power).\n"
+        "  Cost: optimisation $4.12 (1,310 calls); per request $0.0021 -> $0.0026 (+24%)."
+    )
+
+
+def test_a_narrow_terminal_gets_the_same_words() -> None:
+    narrow = verdict_block(data(), 80)
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert narrow.split() == verdict_block(data(), 200).split()
+
+
+def test_a_test_set_that_was_opened_before_says_so() -> None:
+    test = data()["test"] | {"look": 3}
+    assert "opened 3 times, never seen by the optimiser; look 3 of 3" in verdict_block(data(test=test), 120)
+
+
+def test_no_detectable_gain_is_said_plainly() -> None:
+    test = data()["test"] | {"detectable_gain": None}
+    assert "could not reliably detect any gain" in verdict_block(data(test=test), 120)
+
+
+@pytest.mark.parametrize("status", ["cancelled", "timeout", "budget_exceeded"])
+def test_without_a_sealed_test_nothing_is_claimed(status: str) -> None:
+    block = verdict_block(data(status=status, test=None, verdict="INSUFFICIENT DATA"), 200)
+    assert block.startswith("The sealed test was not opened: ")
+    assert "proves nothing" in block
+    assert "69.6%" not in block
+
+
+def test_a_failed_run_has_no_verdict() -> None:
+    failed = data(status="failed", test=None, dev=None, verdict=None, error="model 'x/y' cannot be used")
+    block = verdict_block(failed, 200)
+    assert "the run failed" in block
+    assert "model 'x/y' cannot be used" in block
+    assert "Verdict" not in block
+
+
+def test_practice_prices_are_never_mistaken_for_money() -> None:
+    cost = data()["cost"] | {"practice_prices": True, "budget_usd": 5.0}
+    assert "$4.12 of $5.00 (1,310 calls, practice prices, never billed)" in verdict_block(data(cost=cost), 200)
+
+
+def test_a_program_that_cost_nothing_has_no_percentage() -> None:
+    each = {"usd_before": 0.0, "usd_after": 0.0026}
+    assert "$0.00 -> $0.0026." in verdict_block(data(per_request=each), 200)
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.0754, "+7.5"), (-0.02, "-2.0"), (-0.0001, "+0.0"), (0, "+0.0")])
+def test_points_carry_a_sign_and_never_minus_zero(share: float, text: str) -> None:
+    assert points(share) == text
