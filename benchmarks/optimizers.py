@@ -2,8 +2,9 @@
 
     python benchmarks/optimizers.py [--threads 32] [--latency-ms 50] [--repeat 1]
 
-Ideal is the latency of all calls that the search needs, divided by the calls allowed in flight. DSPy's class runs with a
-plain `dspy.LM` whose engine sleeps; ours runs through the gateway, with every call priced, budgeted and recorded.
+Ideal is the latency of all calls that the search needs, divided by the calls allowed in flight. DSPy's class runs with
+a plain `dspy.LM` whose engine sleeps; ours runs through the gateway, with every call priced, budgeted and recorded.
+Equal calls are one call in the ledger, so that ours may need fewer.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dspy import lm15
 import strop.gateway.tables  # noqa: F401 - the tables that the store is made of
 from strop.datasets import Dataset, Example
 from strop.gateway import Account, FunctionProvider, Gateway, PriceTable
-from strop.metrics import Judged, Score, Usage
+from strop.metrics import Judged, Score
 from strop.optimizers import Brief, Models, Note, find, settings_of
 from strop.programs import ProgramSpec, build
 from strop.store import Store, metadata
@@ -59,10 +60,10 @@ class Sleeper:
             self.calls += 1
             self.slept += took
         time.sleep(took)
-        names = re.findall(r"`\[\[ ## (\w+) ## \]\]`", text.rsplit("Respond with", 1)[-1])
+        names = re.findall(r"`\[\[ ## (\w+) ## \]\]`", text.rpartition("Respond with")[2])
         parts: list[str] = []
         for name in names:
-            value = f"{name} {luck.random():.6f}: name the colour"
+            value = f"{name} {random.random():.6f}: name the colour"
             if name == "colour":
                 asked = re.findall(r"\[\[ ## text ## \]\]\n(.*?)\n", text)[-1]
                 value = colour(asked) if luck.random() < self.skill else "none"
@@ -77,7 +78,7 @@ class Sleeper:
 
 
 def colour(text: str) -> str:
-    return ("red", "green", "blue")[int(text.split()[-1]) % 3]
+    return ("red", "green", "blue")[int(text.rsplit(maxsplit=1)[-1]) % 3]
 
 
 class Right:
@@ -86,9 +87,7 @@ class Right:
     name = "right"
     binary = True
 
-    def score(
-        self, *, inputs: Mapping[str, Any], expected: Mapping[str, Any], answer: Mapping[str, Any], usage: Usage | None
-    ) -> Score:
+    def score(self, *, expected: Mapping[str, Any], answer: Mapping[str, Any], **_: Any) -> Score:
         return Score(value=float(answer.get("colour") == expected["colour"]), reason="")
 
     def summary(self, rows: Sequence[Judged]) -> float:
@@ -150,7 +149,7 @@ def ours(
     return took, warmed[-1] if warmed else {"calls": 0, "unused": 0}
 
 
-def metric(example: Any, pred: Any, trace: Any = None) -> float:
+def metric(example: Any, pred: Any, _trace: Any = None) -> float:
     return float(pred.colour == example.colour)
 
 

@@ -20,19 +20,29 @@ from strop.gateway import ModelSettings
 from strop.metrics import CustomMetric, MetricType
 from strop.metrics import build as build_metric
 from strop.registry import Version
-from strop.runs import Plan, Runner, RunResult
-from strop.runs.asked import full_model_name, shape_of, task_of
-from strop.runs.guide import (
+from strop.runs import (
+    LoadedModel,
     OptimizationAnalytics,
     OptimizationConstraints,
     OptimizationObjective,
     OptimizationRequest,
     OptimizationResult,
     PerformanceMetrics,
+    Plan,
+    Runner,
+    RunResult,
+    analytics,
+    config_of,
+    full_model_name,
+    load,
+    measure_only,
+    notes_of,
+    of_run,
+    save,
+    shape_of,
+    task_of,
+    too_few,
 )
-from strop.runs.serving import LoadedModel, analytics, load, save
-from strop.runs.told import notes_of, of_run, too_few
-from strop.runs.trial import config_of, measure_only
 
 T = TypeVar("T")
 

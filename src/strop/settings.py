@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from strop.runs.task import TaskSpec
+from strop.runs import TaskSpec
 
 HOME = ".strop"
 

@@ -44,11 +44,9 @@ def test_optimize_prints_one_object_with_all_that_was_promised(optimized: Done, 
         "seconds",
     ]
     assert set(promised) <= set(data)
-    assert set(["n", "baseline", "optimized", "change", "ci95", "p_value", "fixed", "broke", "look"]) <= set(
-        data["test"]
-    )
-    assert set(["n", "baseline", "optimized"]) <= set(data["dev"])
-    assert set(["calls", "paid_calls", "replayed_calls", "usd", "budget_usd"]) <= set(data["cost"])
+    assert {"n", "baseline", "optimized", "change", "ci95", "p_value", "fixed", "broke", "look"} <= set(data["test"])
+    assert {"n", "baseline", "optimized"} <= set(data["dev"])
+    assert {"calls", "paid_calls", "replayed_calls", "usd", "budget_usd"} <= set(data["cost"])
     each = ["usd_before", "usd_after", "latency_ms_before", "latency_ms_after"]
     assert set(each) <= set(data["per_request"])
     assert (data["task"], data["algorithm"], data["status"], data["seed"]) == (NAME, "labeledfewshot", "completed", 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from strop.cli.console import emit
 from strop.cli.options import noun
 from tests.cli.commands import strop
 
@@ -93,3 +94,14 @@ def test_debugging_shows_a_redacted_traceback(monkeypatch: pytest.MonkeyPatch) -
 def test_a_keyboard_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "strop.cli.schema", Module(broken(KeyboardInterrupt())))
     assert strop("schema").code == 130
+
+
+def test_json_has_no_nan(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = noun("Prints.")
+
+    @app.command()
+    def schema() -> None:
+        emit({"a": [float("nan"), 1.5], "b": (float("inf"),)})
+
+    monkeypatch.setitem(sys.modules, "strop.cli.schema", Module(app))
+    assert strop("schema").json == {"a": [None, 1.5], "b": [None]}

@@ -11,7 +11,6 @@ import pytest
 
 from tests.cli.commands import small_task, strop
 
-
 CHILD = """
 import sys, time
 from strop.cli.interrupts import Interrupts
@@ -34,6 +33,7 @@ def wait_for(process: subprocess.Popen[str], text: str) -> None:
     raise AssertionError(f"the process ended without saying {text!r}")
 
 
+@pytest.mark.slow
 def test_a_signal_ends_the_run_cleanly(tmp_path: Path) -> None:
     lazy = "task: {model: embedded/small, latency_ms: 1000}"
     small_task(tmp_path, {"task: embedded/small": lazy, "concurrency: 16": "concurrency: 4"})
@@ -66,7 +66,7 @@ def test_the_first_signal_asks_and_the_second_leaves_at_once(number: signal.Sign
 
 
 def test_a_closed_pipe_is_quiet() -> None:
-    with start("models", "--json") as process:
+    with start("schema") as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

@@ -81,7 +81,9 @@ def base_of(server: ProviderServer, family: str) -> str:
 
 
 @contextlib.contextmanager
-def line_to(answer: Any = None, *, faults: Faults | None = None, path: Path | str = ":memory:", **server: Any) -> Iterator[Line]:
+def line_to(
+    answer: Any = None, *, faults: Faults | None = None, path: Path | str = ":memory:", **server: Any
+) -> Iterator[Line]:
     answering = answer or (lambda messages, model, params: "fine")
     prices = PriceTable({"*": PRICE})
     with ProviderServer(answering, faults=faults, **server) as made, Store.open(path) as store:
@@ -102,7 +104,8 @@ COUNTED = Answer(text="fine", input_tokens=1000, output_tokens=60, cached_tokens
 
 class TestAnswer:
     @pytest.mark.parametrize(
-        ("family", "reasoning", "written"), [("openai", 25, 0), ("ollama", 25, 0), ("gemini", 25, 0), ("anthropic", 0, 100)]
+        ("family", "reasoning", "written"),
+        [("openai", 25, 0), ("ollama", 25, 0), ("gemini", 25, 0), ("anthropic", 0, 100)],
     )
     def test_tokens_are_counted_as_the_provider_bills_them(self, family: str, reasoning: int, written: int) -> None:
         # Anthropic counts cached and written tokens beside the input, Gemini reasoning beside the output: the server
@@ -118,7 +121,7 @@ class TestAnswer:
             )
             assert row["cost_pico"] == round(dollars_per_million * 10**6)
             assert line.spent() == row["cost_pico"] == line.gateway.ledger.lines("run:t")[0].cost_pico
-            assert row["status"], row["source"] == ("ok", "paid")
+            assert (row["status"], row["source"]) == ("ok", "paid")
 
     def test_xai_counts_reasoning_beside_the_output(self) -> None:
         answer = Answer(text="fine", input_tokens=100, output_tokens=10, reasoning_tokens=25)
@@ -275,7 +278,9 @@ class TestFailure:
             assert [bool(row["final"]) for row in line.rows()] == [False, False, True]
             assert line.spent() == 0
 
-    @pytest.mark.parametrize(("kind", "word", "hint"), [("401", "auth", "strop doctor"), ("404", "not_found", "api_base")])
+    @pytest.mark.parametrize(
+        ("kind", "word", "hint"), [("401", "auth", "strop doctor"), ("404", "not_found", "api_base")]
+    )
     @each_family
     def test_a_wrong_key_or_model_ends_the_run_at_once(self, family: str, kind: str, word: str, hint: str) -> None:
         with line_to(faults=always(kind)) as line:
@@ -378,7 +383,12 @@ def test_a_provider_that_only_litellm_knows_works_the_same(monkeypatch: pytest.M
         lm = line.lm("mistral/mistral-small-latest", retries=1)
         assert lm("hi") == ["fine"]
         row = line.row()
-        assert (row["tokens_in"], row["tokens_out"], row["tokens_cached"], row["tokens_reasoning"]) == (1000, 60, 200, 25)
+        assert (row["tokens_in"], row["tokens_out"], row["tokens_cached"], row["tokens_reasoning"]) == (
+            1000,
+            60,
+            200,
+            25,
+        )
         assert row["cost_pico"] == (800 * 3 + 35 * 15 + 25 * 20) * 10**6 + 200 * 300_000
         assert lm("again") == ["fine"]
         with pytest.raises(dspy.ContextWindowExceededError):

@@ -90,20 +90,3 @@ def test_a_door_says_what_the_room_is_and_lists_what_it_offers(room: Path) -> No
     assert [name for name in offered if not hasattr(module, name)] == []
     logic = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.With, ast.Try)
     assert [type(node).__name__ for node in tree.body if isinstance(node, logic)] in ([], ["FunctionDef"])
-
-
-def test_rooms_are_entered_by_their_doors() -> None:
-    """`strop.gateway`, not `strop.gateway.budget`, from outside the gateway."""
-    rooms = {room.name for room in ROOMS} - HALLS
-    guilty: list[str] = []
-    for path, tree in trees(SOURCE):
-        mine = path.relative_to(SOURCE).parts[0]
-        for node in ast.walk(tree):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module]
-            for name in names:
-                parts = name.split(".")
-                if parts[0] == "strop" and len(parts) > 2 and parts[1] in rooms and parts[1] != mine:
-                    guilty.append(f"{path.relative_to(SOURCE)}: {name}")
-    assert guilty == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import resource
@@ -35,15 +36,14 @@ def limited(words: Sequence[str], largest: int) -> None:
 
 
 def powerless(words: Sequence[str]) -> None:
-    """The command as somebody who owns nothing."""
+    """The command as somebody for whom the modes of files hold: root without its powers."""
     import sys
 
     from strop.cli.main import main
 
     if os.getuid() == 0:
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
+        version_3, no_powers = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+        assert ctypes.CDLL(None).capset(version_3, no_powers) == 0
     sys.argv = ["strop", *words]
     main()
 
@@ -136,17 +136,11 @@ def test_a_file_that_may_not_grow_is_a_full_disk(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def open_place() -> Iterator[Path]:
-    """A directory that others may enter; pytest's own are closed to them."""
-    place = Path(tempfile.mkdtemp(prefix="strop-open-"))
-    place.chmod(0o755)
-    try:
-        yield place
-    finally:
-        for path in [place, *place.rglob("*")]:
-            if path.is_dir():
-                path.chmod(0o755)
-        shutil.rmtree(place)
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A directory that is made writable again at the end, for pytest to remove it."""
+    yield tmp_path / "task"
+    for path in [tmp_path / "task", *(tmp_path / "task").rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def close(directory: Path) -> None:
@@ -154,8 +148,8 @@ def close(directory: Path) -> None:
         path.chmod(0o555 if path.is_dir() else 0o444)
 
 
-def test_a_directory_that_cannot_be_written_is_said_before_any_call(open_place: Path, tmp_path: Path) -> None:
-    directory = make(open_place / "task")
+def test_a_directory_that_cannot_be_written_is_said_before_any_call(closed: Path, tmp_path: Path) -> None:
+    directory = make(closed)
     close(directory)
     with Child(powerless, ("optimize", str(directory), "--quiet"), output=tmp_path / "a") as child:
         code = child.wait()
@@ -163,8 +157,8 @@ def test_a_directory_that_cannot_be_written_is_said_before_any_call(open_place: 
     assert not (directory / ".strop").exists()
 
 
-def test_a_database_that_became_read_only_is_left_as_it_is(open_place: Path, tmp_path: Path) -> None:
-    directory = make(open_place / "task")
+def test_a_database_that_became_read_only_is_left_as_it_is(closed: Path, tmp_path: Path) -> None:
+    directory = make(closed)
     assert run(directory).status == "completed"
     files = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
     close(directory)

@@ -71,12 +71,19 @@ class Child:
         """Return when every thread of it stands still."""
         deadline = time.monotonic() + seconds
         while self.alive:
-            states = [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{self.pid}/task").glob("*/stat")]
-            if states and set(states) <= {"T"}:
+            if self._states() == {"T"}:
                 return
             assert time.monotonic() < deadline, f"not frozen:\n{self.text[-3000:]}"
             time.sleep(0.005)
         raise AssertionError(f"it ended instead of standing still:\n{self.text[-3000:]}")
+
+    def _states(self) -> set[str]:
+        """The states of its threads, as proc(5) letters; empty when one has just ended."""
+        try:
+            stats = [path.read_text() for path in Path(f"/proc/{self.pid}/task").glob("*/stat")]
+        except OSError:
+            return set()
+        return {stat.rpartition(")")[2].split()[0] for stat in stats}
 
     def wait_until(self, condition: Callable[[], bool], seconds: float = PATIENCE_S) -> bool:
         """Whether `condition` came true while it was alive."""

@@ -44,7 +44,14 @@ def demo(
     spec = changed(file.spec, {} if seed is None else {"seed": seed})
     with House.at(folder, spec) as house:
         result = carry_out(house, house.plan(spec, file.directory), quiet=quiet)
-        return finish(house, result, as_json=as_json, directory=folder, then=_then(folder, result))
+        return finish(
+            house,
+            result,
+            as_json=as_json,
+            directory=folder,
+            given=() if seed is None else ("--seed", str(seed)),
+            then=_then(folder, result),
+        )
 
 
 def _folder(*, fresh: bool) -> Path:
@@ -63,6 +70,6 @@ def _folder(*, fresh: bool) -> Path:
 
 
 def _then(folder: Path, result: Any) -> list[str]:
-    used = [f'Use it: strop predict {result.data["task"]} -C {folder} description="a chess game for two players"']
+    used = [f'Use it: strop predict {result.data["task"]} -C {folder} description="a chess game"']
     yours = ["Yours:  strop init my-task, and put your data and model into my-task/strop.yaml"]
     return [*(used if result.version is not None else []), *yours]

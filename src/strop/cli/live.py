@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -38,7 +39,8 @@ def view(dial: Dial, *, quiet: bool) -> View:
     """The view that fits where stderr goes."""
     if quiet:
         return Silent()
-    return PanelView(dial) if sys.stderr.isatty() else LineView(dial)
+    drawable = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return PanelView(dial) if drawable else LineView(dial)
 
 
 class Silent:
@@ -135,7 +137,7 @@ class PanelView:
         grid.add_column(overflow="fold")
         grid.add_row("phase", Text.assemble((story.stage, "bold"), f"  {story.detail}"))
         grid.add_row("best", Text(story.best_text()))
-        grid.add_row("tried", Text(f"{story.candidates} candidates"))
+        grid.add_row("tried", Text(candidates_text(story)))
         if now is not None:
             spending, before = now
             grid.add_row("calls", Text(calls_text(story, spending)))
@@ -155,6 +157,11 @@ def calls_text(story: Story, spending: Spending) -> str:
     return ", ".join(parts)
 
 
+def candidates_text(story: Story) -> str:
+    """How many programs were tried."""
+    return f"{story.candidates} candidate{'' if story.candidates == 1 else 's'}"
+
+
 def time_text(story: Story, calls: int) -> str:
     """Elapsed, and what is left where that can be said."""
     left = story.left_s(calls)
@@ -169,7 +176,7 @@ def progress_text(story: Story, spending: Spending, before: int) -> str:
     best = "" if story.best is None else f", best {story.best[0]:.1%} on {story.best[1]}"
     return (
         f"{calls_text(story, spending)}, {show(before + spending.cost_pico)}{limit} spent, "
-        f"{story.candidates} candidates{best}"
+        f"{candidates_text(story)}{best}"
     )
 
 

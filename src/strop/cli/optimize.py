@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,7 +71,7 @@ def _start(
 
     with House.at(file.directory, spec, database=database, replay=replay) as house:
         result = carry_out(house, house.plan(spec, file.directory), quiet=quiet)
-        return finish(house, result, as_json=as_json, directory=file.directory)
+        return finish(house, result, as_json=as_json, directory=path, given=_flags(changes))
 
 
 def _resume(
@@ -106,3 +107,10 @@ def _show_plan(spec: Any, directory: Path, *, as_json: bool) -> int:
     else:
         print_plan(plan)
     return 2 if plan.refused else 0
+
+
+def _flags(changes: dict[str, Any]) -> list[str]:
+    """The options as they would be typed again."""
+    names = {"budget_usd": "budget", "timeout_s": "timeout"}
+    words = ((names.get(key, key).replace("_", "-"), value) for key, value in changes.items())
+    return [f"--{name} {shlex.quote(str(value))}" for name, value in words]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +51,19 @@ def carry_out(house: House, plan: Plan, run_id: str | None = None, *, quiet: boo
             leave()
 
 
-def finish(house: House, result: RunResult, *, as_json: bool, directory: Path, then: list[str] | None = None) -> int:
-    """Print what the run found out; returns the exit code. Raises the error of a run that has nothing to print."""
+def finish(
+    house: House,
+    result: RunResult,
+    *,
+    as_json: bool,
+    directory: Path,
+    given: Sequence[str] = (),
+    then: Sequence[str] = (),
+) -> int:
+    """Print what the run found out; returns the exit code. Raises the error of a run that has nothing to print.
+
+    `given` are the options that the run was started with, `then` are lines about what to do next.
+    """
     data = result.data
     if not data and result.error is not None:
         raise result.error
@@ -63,7 +74,7 @@ def finish(house: House, result: RunResult, *, as_json: bool, directory: Path, t
     show()
     for line in history(house, data):
         show(line)
-    print_result(data, width(), next_steps=[*next_steps(data, directory), *(then or [])])
+    print_result(data, width(), next_steps=[*next_steps(data, directory, given), *then])
     if result.error is not None:
         tell(f"error: {result.error.message}")
         if result.error.hint:
@@ -99,13 +110,13 @@ def history(house: House, data: Mapping[str, Any]) -> list[str]:
     return told
 
 
-def next_steps(data: Mapping[str, Any], directory: Path) -> list[str]:
+def next_steps(data: Mapping[str, Any], directory: Path, given: Sequence[str] = ()) -> list[str]:
     """How to go on with this run, or do it again."""
     where = "" if directory.resolve() == Path.cwd() else f" {shlex.quote(str(directory))}"
     if data["status"] in {"cancelled", "failed", "timeout", "budget_exceeded"}:
         more = {"budget_exceeded": " --budget USD", "timeout": " --timeout SECONDS"}.get(data["status"], "")
         return [f"Resume: strop optimize{where} --resume {data['run_id']}{more}"]
     return [
-        f"Repeat: strop optimize{where} --seed {data['seed']}   (the same calls are answered from the ledger, free)",
+        f"Repeat: strop optimize{where}{''.join(f' {word}' for word in given)}   (free: answered from the ledger)",
         f"Look:   strop runs show {data['run_id']}{where and f' -C{where}'}",
     ]

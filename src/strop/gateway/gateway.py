@@ -17,7 +17,7 @@ from strop.gateway.call import Failure, Recorded, Role, Source, call_key, canoni
 from strop.gateway.flights import Flights
 from strop.gateway.ledger import Ledger
 from strop.gateway.pace import Pace
-from strop.gateway.prices import Price, PriceTable, TokenUse
+from strop.gateway.prices import Price, PriceTable, TokenUse, byte_bound
 from strop.gateway.provider import Provider
 from strop.gateway.redact import Redactor
 from strop.gateway.settings import ModelSettings
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from strop.gateway.lm import GatewayLM
 
 MEDIA_TOKENS = 50_000
+# Providers put a prompt of their own around tools: Anthropic documents up to 530 tokens.
+TOOLS_TOKENS = 1_000
 REPEAT = -1
 BACKOFF_S, BACKOFF_CAP_S = 0.5, 30.0
 
@@ -317,9 +319,9 @@ class Gateway:
 
     def _worst_case(self, channel: Channel, asked: Asked) -> int:
         request = asked.request
-        media = MEDIA_TOKENS * (asked.body.count(b'"media_type"'))
+        unseen = MEDIA_TOKENS * asked.body.count(b'"media_type"') + (TOOLS_TOKENS if request.tools else 0)
         return channel.price.worst_case(
-            text_bytes=len(asked.body) + media,
+            text_bytes=byte_bound(asked.body) + unseen,
             messages=len(request.messages),
             output_limit=request.config.max_tokens or channel.settings.output_limit,
         )

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from strop.errors import BadInput, PriceUnknown
 from strop.gateway.money import PICO
 
 MILLION = 1_000_000
 KEYS = ("input", "output", "cached_input", "cache_write", "reasoning")
+LONG_KEYS = ("input", "output", "cached_input", "cache_write")
+_INPUT_PRICES = ("cached_input", "cache_write", "long_input", "long_cached_input", "long_cache_write")
 # Chat templates and tool frames add tokens that are not in the text; providers document single digits a message.
 FRAME_TOKENS, FRAME_TOKENS_PER_MESSAGE = 64, 16
 
@@ -69,9 +71,9 @@ class Price:
         )
 
     def worst_case(self, *, text_bytes: int, messages: int, output_limit: int) -> int:
-        """Upper bound in picodollars: no tokenizer in use makes more tokens than the text has UTF-8 bytes."""
+        """Upper bound in picodollars; `text_bytes` is the `byte_bound` of the request."""
         tokens_in = text_bytes + FRAME_TOKENS + FRAME_TOKENS_PER_MESSAGE * messages
-        price_in = max(self.input, self.cache_write or 0, self.long_input or 0, self.long_cache_write or 0)
+        price_in = max(self.input, *(getattr(self, name) or 0 for name in _INPUT_PRICES))
         price_out = max(self.output, self.reasoning or 0, self.long_output or 0)
         return tokens_in * price_in + output_limit * price_out
 
@@ -83,9 +85,19 @@ class Price:
         )
 
 
+def byte_bound(body: bytes) -> int:
+    """Most tokens that the text of a request can be: no tokenizer in use makes more of them than there are UTF-8 bytes.
+
+    Some normalise the text first (NFKC), which may lengthen it: one Arabic ligature becomes a sentence.
+    """
+    if body.isascii():
+        return len(body)
+    return max(len(body), len(unicodedata.normalize("NFKC", body.decode()).encode()))
+
+
 def _per_token(value: Any, *, model: str, key: str, file: str) -> int:
     try:
-        amount = Decimal(str(value))
+        amount = Decimal(-1) if isinstance(value, bool) else Decimal(str(value))
     except ArithmeticError:
         amount = Decimal(-1)
     if not amount.is_finite() or amount < 0:
@@ -98,15 +110,35 @@ def _price(model: str, row: Mapping[str, Any], *, dated: str, file: str) -> Pric
     if missing:
         raise BadInput(f"price of {model!r} lacks {' and '.join(missing)} (USD per million tokens)", file=file)
     read = {key: _per_token(row[key], model=model, key=key, file=file) for key in KEYS if row.get(key) is not None}
-    long = row.get("long") or {}
-    above = {
-        f"long_{key}": _per_token(long[key], model=model, key=f"long.{key}", file=file)
-        for key in ("input", "output", "cached_input", "cache_write")
-        if long.get(key) is not None
+    long = _long(model, row.get("long"), file=file)
+    max_output = _count(row.get("max_output"), model=model, key="max_output", file=file)
+    return Price(model=model, **read, **long, max_output=max_output, dated=dated)
+
+
+def _long(model: str, long: Any, *, file: str) -> dict[str, int]:
+    """The prices of requests of more than `above` input tokens."""
+    if long is None:
+        return {}
+    if not isinstance(long, dict) or not set(cast(dict[Any, Any], long)) <= {"above", *LONG_KEYS}:
+        raise BadInput(
+            f"price 'long' of {model!r} must be {{above: tokens, {': USD, '.join(LONG_KEYS)}: USD}}", file=file
+        )
+    given = cast(dict[str, Any], long)
+    above = _count(given.get("above"), model=model, key="long.above", file=file)
+    if above is None:
+        raise BadInput(f"price 'long' of {model!r} lacks above: more input tokens than which it holds for", file=file)
+    prices = {
+        f"long_{key}": _per_token(given[key], model=model, key=f"long.{key}", file=file)
+        for key in LONG_KEYS
+        if given.get(key) is not None
     }
-    return Price(
-        model=model, **read, **above, long_above=long.get("above"), max_output=row.get("max_output"), dated=dated
-    )
+    return {"long_above": above, **prices}
+
+
+def _count(value: Any, *, model: str, key: str, file: str) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise BadInput(f"{key!r} of {model!r} must be a number of tokens, got {value!r}", file=file)
+    return value
 
 
 def _first(*values: int | None) -> int:
@@ -146,10 +178,12 @@ class PriceTable:
         if not isinstance(table, dict) or not all(isinstance(row, dict) for row in table.values()):
             raise BadInput("must map model names to {input: USD, output: USD} per million tokens", file=str(path))
         for model, row in table.items():
-            unknown = set(row) - {*KEYS, "max_output", "long"}
+            if not isinstance(model, str) or "*" in model[:-1]:
+                raise BadInput(f"{model!r} is not a model's name, which may end in '*' only", file=str(path))
+            unknown = [key for key in row if key not in {*KEYS, "max_output", "long"}]
             if unknown:
-                raise BadInput(f"price of {model!r} has an unknown key {sorted(unknown)[0]!r}", file=str(path))
-            _price(str(model), row, dated="own", file=str(path))
+                raise BadInput(f"price of {model!r} has an unknown key {unknown[0]!r}", file=str(path))
+            _price(model, row, dated="own", file=str(path))
         return cls(table, file=str(path))
 
     @property
@@ -169,9 +203,11 @@ class PriceTable:
         """
         if model.startswith("embedded/"):
             return self._embedded(model)
-        for pattern, row in self._own.items():
-            if fnmatch.fnmatchcase(model, pattern):
-                return _price(model, row, dated="own", file=self._file)
+        fits = [name for name in self._own if name == model or (name.endswith("*") and model.startswith(name[:-1]))]
+        if fits:
+            # The most precise name decides: the model's own, then the longest that fits.
+            name = max(fits, key=lambda name: (name == model, len(name)))
+            return _price(model, self._own[name], dated="own", file=self._file)
         dated, table = _packaged()
         if model in table:
             return _price(model, table[model], dated=dated, file="prices.json")

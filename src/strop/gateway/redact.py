@@ -37,7 +37,7 @@ class Redactor:
         self.learn(*(value for value in environment if not _ORDINARY.fullmatch(value)))
 
     def learn(self, *secrets: str) -> None:
-        """Take these values out too, as they are and as JSON and addresses write them; too short ones are no secrets."""
+        """Take these values out too, as they are and as JSON and addresses write them; short ones are no secrets."""
         long = [secret for secret in secrets if len(secret) >= SHORTEST]
         written = {form for secret in long for form in (secret, json.dumps(secret)[1:-1], _json(secret), quote(secret))}
         self._secrets = tuple(sorted({*self._secrets, *written}, key=len, reverse=True))

@@ -1,8 +1,8 @@
 """Looks ahead in a serial bootstrap loop: the calls that it will make are made in parallel, before it asks for them.
 
-DSPy visits the examples one by one until enough of them have succeeded. Example j is certain to be visited when fewer
-than enough of those before it can succeed: looking at it early costs nothing. Every other look is a bet; a lost bet is a
-call for nothing, and a whole search loses at most `Allowance.size` of them.
+DSPy visits the examples one by one until enough of them have succeeded. An example is certain to be visited when fewer
+than enough of those before it can succeed: looking at it early costs nothing. Every other look is a bet. A lost bet is
+a call for nothing, and a whole search loses at most `Allowance.size` of them.
 """
 
 from __future__ import annotations

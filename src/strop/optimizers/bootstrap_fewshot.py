@@ -32,7 +32,7 @@ class BootstrapFewShotSettings(AlgorithmSettings):
     max_bootstrapped_demos: int = Field(default=4, ge=0, le=1000)
     """Most examples made from the teacher's own good answers. Also called `max_bootstrapped`."""
     max_labeled_demos: int = Field(default=16, ge=0, le=1000)
-    """Most examples in the prompt; what bootstrapping leaves free is filled with labelled ones. Also called `num_examples`."""
+    """Most examples in the prompt; labelled ones fill what bootstrapping leaves free. Also called `num_examples`."""
     max_rounds: int = Field(default=1, ge=1, le=50)
     """Attempts at each training example, each after the first with a fresh sample. Also called `bootstrap_rounds`."""
     metric_threshold: float = Field(default=1.0, ge=0, le=1)
@@ -155,7 +155,11 @@ class BootstrapFewShot:
         return stage.results(partial(self._run, settings))
 
     def calls(
-        self, settings: BootstrapFewShotSettings, n_train: int, n_dev: int, predictors: int = 1
+        self,
+        settings: BootstrapFewShotSettings,
+        n_train: int,
+        n_dev: int,  # noqa: ARG002 - the contract's signature
+        predictors: int = 1,
     ) -> tuple[int, int]:
         """Expected calls (two of three answers are good, DSPy visits examples until it has enough) and the most."""
         expected, worst = bootstrap_calls(n_train, settings.demos, settings.max_rounds, predictors)

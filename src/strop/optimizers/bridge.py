@@ -20,7 +20,7 @@ _calls: ContextVar[list[Tapped] | None] = ContextVar("strop_search_calls", defau
 
 
 def dspy_examples(data: Dataset) -> list[dspy.Example]:
-    """The rows as DSPy examples: inputs and labels and nothing else, for whatever an example holds may reach a prompt."""
+    """The rows as DSPy examples: inputs and labels and nothing else, for what an example holds may reach a prompt."""
     import dspy
 
     return [dspy.Example(**row.inputs, **row.labels).with_inputs(*row.inputs) for row in data]
@@ -38,7 +38,7 @@ def measured() -> Generator[list[Tapped]]:
 
 
 class ScoreMetric:
-    """Our metric as DSPy's function: a float when evaluating; when bootstrapping (with a trace), whether it is good enough."""
+    """Our metric as DSPy's function: a float; with a trace (when bootstrapping), whether the answer is good enough."""
 
     def __init__(
         self, metric: Metric, *, threshold: float = 1.0, broken: Callable[[MetricError], BaseException]
@@ -54,7 +54,7 @@ class ScoreMetric:
         return value if trace is None else value >= self._threshold
 
     def score(self, example: dspy.Example, pred: dspy.Prediction) -> Score:
-        """The score of one answer. A metric that cannot be applied ends the search: DSPy would call it a wrong answer."""
+        """Score one answer. A metric that cannot be applied ends the search; DSPy would call it a wrong answer."""
         calls = _calls.get()
         try:
             return self._metric.score(
@@ -71,7 +71,12 @@ class FeedbackMetric(ScoreMetric):
     """The form that GEPA asks for: the score with words that a reflecting model can use."""
 
     def __call__(  # pyright: ignore[reportIncompatibleMethodOverride] # GEPA calls with five arguments
-        self, gold: Any, pred: Any, trace: Any = None, pred_name: str | None = None, pred_trace: Any = None
+        self,
+        gold: Any,
+        pred: Any,
+        trace: Any = None,  # noqa: ARG002 - GEPA asks for it
+        pred_name: str | None = None,  # noqa: ARG002 - the same
+        pred_trace: Any = None,  # noqa: ARG002 - the same
     ) -> Any:
         import dspy
 

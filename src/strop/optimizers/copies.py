@@ -1,4 +1,4 @@
-"""Programs that share nothing: DSPy copies a program but not its signature classes, and some algorithms write to those."""
+"""Programs that share nothing: DSPy copies a program without its signature classes, and InferRules writes to those."""
 
 from __future__ import annotations
 

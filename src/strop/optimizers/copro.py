@@ -53,7 +53,7 @@ class COPRO:
 
     def _run(self, settings: COPROSettings, stage: Stage) -> None:
         import dspy
-        from dspy.teleprompt import COPRO as DspyCOPRO
+        from dspy.teleprompt import COPRO as DspyCOPRO  # noqa: N811 - DSPy's spelling
 
         data = stage.dev or stage.train
         several = len(stage.program.predictors())
@@ -67,7 +67,7 @@ class COPRO:
             stage.note("score", number=count, of=total, score=percent(score), n=n)
             stage.found(program, percent(score), n, f"instruction {count} of {total}")
 
-        writers = Writers(stage, settings.breadth)
+        writers = Writers(stage)
         names = {
             **QUIET,
             "dspy": Overlay(dspy, Predict=writers.predict),
@@ -95,7 +95,7 @@ class COPRO:
 class Writers:
     """Sees the instructions as they are written, so that a whole depth can be measured at once."""
 
-    def __init__(self, stage: Stage, breadth: int) -> None:
+    def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._engine = FanOut(stage, stage.brief.models.prompt)
         self.lm: Any = stage.brief.models.prompt.copy(

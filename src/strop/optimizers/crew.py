@@ -77,7 +77,7 @@ class Crew:
     def submit(
         self, job: Callable[[], Any], *, ahead: bool = False, rank: int = 0, then: Callable[[Task], None] | None = None
     ) -> Task:
-        """Queue `job` in the caller's context; lower ranks first. `then` is called in the worker when it is finished."""
+        """Queue `job` in the caller's context; lower ranks first. `then` is called in the worker that finished it."""
         task = Task(job, then)
         with self._lock:
             if self._closed:

@@ -90,7 +90,7 @@ class GEPA:
         return Stage(brief).results(partial(self._run, brief.settings))
 
     def calls(self, settings: GEPASettings, n_train: int, n_dev: int, predictors: int = 1) -> tuple[int, int]:
-        """Scored answers as GEPA counts them, and one reflection an iteration (three of ten are expected to be accepted)."""
+        """Scored answers as GEPA counts them, and a reflection an iteration (three of ten expected to be accepted)."""
         n, batch = n_dev or n_train, settings.reflection_minibatch_size
         budget = metric_calls(settings, n_train, n_dev, predictors)
         left = max(0, budget - n)
@@ -125,7 +125,7 @@ def metric_calls(settings: GEPASettings, n_train: int, n_dev: int, predictors: i
     if settings.max_full_evals is not None:
         return settings.max_full_evals * (n_train + n_dev)
     from dspy.teleprompt.gepa.gepa import AUTO_RUN_SETTINGS
-    from dspy.teleprompt.gepa.gepa import GEPA as DspyGEPA
+    from dspy.teleprompt.gepa.gepa import GEPA as DspyGEPA  # noqa: N811 - DSPy's spelling
 
     measure: Any = cast("Any", DspyGEPA).auto_budget
     candidates = AUTO_RUN_SETTINGS[str(settings.auto)]["n"]
@@ -167,7 +167,7 @@ def _algorithm(settings: GEPASettings, stage: Stage, listener: Listener) -> Any:
     DSPy imports its adapter and gepa inside functions; those imports are answered with private copies.
     """
     import gepa
-    from dspy.teleprompt import GEPA as DspyGEPA
+    from dspy.teleprompt import GEPA as DspyGEPA  # noqa: N811 - DSPy's spelling
     from dspy.teleprompt import bootstrap_trace
     from dspy.teleprompt.gepa import gepa_utils
     from gepa import api

@@ -103,7 +103,7 @@ def answered(program: dspy.Module, example: dspy.Example, metric: Callable[..., 
 
 
 def warm(stage: Stage, program: dspy.Module, devset: Sequence[dspy.Example], *, rank: int) -> None:
-    """Begin the evaluation of `program` now; `StageEvaluate` picks up what has been done when the algorithm asks for it.
+    """Begin the evaluation of `program` now; `StageEvaluate` picks it up when the algorithm asks for it.
 
     Only for evaluations that are certain to be asked for. `program` must not change afterwards.
     """

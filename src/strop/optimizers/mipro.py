@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +22,21 @@ if TYPE_CHECKING:
 
 AUTO = {"light": (6, 100), "medium": (12, 300), "heavy": (18, 1000)}
 """DSPy's own: candidates, and dev examples at most. A test holds them to DSPy's table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """The numbers of one search."""
+
+    dev: int
+    minibatch: bool
+    instructions: int
+    demo_sets: int
+    trials: int
+
+    def full_evaluations(self, steps: int) -> int:
+        """With minibatches: of the program as it came, after every few trials, and at the end."""
+        return 1 + self.trials // steps + (1 if self.trials % steps else 0)
 
 
 class MIPROv2Settings(AlgorithmSettings):
@@ -103,20 +119,6 @@ class MIPROv2Settings(AlgorithmSettings):
             demo_sets=self.num_candidates,
             trials=self.trials(predictors),
         )
-
-
-class Shape(AlgorithmSettings):
-    """The numbers of one search."""
-
-    dev: int
-    minibatch: bool
-    instructions: int
-    demo_sets: int
-    trials: int
-
-    def full_evaluations(self, steps: int) -> int:
-        """With minibatches: of the program as it came, after every few trials, and at the end."""
-        return 1 + self.trials // steps + (1 if self.trials % steps else 0)
 
 
 class MIPROv2:

@@ -17,6 +17,7 @@ from strop.optimizers.measuring import warm
 from strop.optimizers.mipro_forecast import Draws, Trial, forecast_trials
 from strop.optimizers.rebind import derived, rebound
 from strop.optimizers.stage import MAX_ERRORS, QUIET, Stage
+from strop.programs import running_on
 
 if TYPE_CHECKING:
     from strop.optimizers.crew import Task
@@ -189,7 +190,7 @@ class MIPROAhead:
             module = make(program_code_string=code, program_aware=True, use_instruct_history=False)
             module.generate_module_instruction = blank
             lm = algorithm.prompt_model.copy(rollout_id=rollout, temperature=algorithm.init_temperature)
-            with dspy.context(lm=lm):
+            with running_on(lm):
                 module(
                     demo_candidates=demos,
                     pred_i=index,

@@ -40,7 +40,7 @@ class Brief:
     concurrency: int = 16
     warm_ahead: bool = True
     switch: Switch
-    report: Callable[[Note], None] = lambda note: None
+    report: Callable[[Note], None] = field(default=lambda _note: None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What the settings of all algorithms share: frozen, strict, and the names that other documents use for the same thing."""
+"""What the settings of all algorithms share: frozen, strict, and other names for the same thing."""
 
 from __future__ import annotations
 

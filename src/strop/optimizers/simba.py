@@ -46,7 +46,7 @@ class SIMBA:
         """Yield the programs that were measured on all training examples, best last."""
         return Stage(brief).results(partial(self._run, brief.settings))
 
-    def calls(self, settings: SIMBASettings, n_train: int, n_dev: int, predictors: int = 1) -> tuple[int, int]:
+    def calls(self, settings: SIMBASettings, n_train: int, n_dev: int, predictors: int = 1) -> tuple[int, int]:  # noqa: ARG002 - the contract's signature
         """Half of the new programs of a step are expected to need a rule from the prompt model."""
         bsize, new = min(settings.bsize, n_train), settings.num_candidates + 1
         sampled = settings.max_steps * bsize * (settings.num_candidates + new)
@@ -56,7 +56,7 @@ class SIMBA:
 
     def _run(self, settings: SIMBASettings, stage: Stage) -> None:
         import dspy
-        from dspy.teleprompt import SIMBA as DspySIMBA
+        from dspy.teleprompt import SIMBA as DspySIMBA  # noqa: N811 - DSPy's spelling
         from dspy.teleprompt import simba_utils
 
         steps = 0

@@ -1,4 +1,4 @@
-"""Runs one of DSPy's blocking algorithms behind an iterator: candidates come out at once, and it can be left at once."""
+"""Runs one of DSPy's blocking algorithms behind an iterator: candidates come at once, and it can be left at once."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _searching: ContextVar[bool] = ContextVar("strop_searching", default=False)
 class _NotWhileSearching(logging.Filter):
     """Keeps DSPy's log lines of a search off the terminal, and only those."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - logging's signature
         return not _searching.get()
 
 
@@ -101,7 +101,7 @@ class Reins:
 
 
 class Stage:
-    """What an algorithm works with: data, models and metric in DSPy's form, its crew, and where it tells what it found."""
+    """What an algorithm works with: data, models and metric as DSPy's, a crew, and where it tells what it found."""
 
     def __init__(self, brief: Brief, *, threshold: float | None = None) -> None:
         self.brief = brief

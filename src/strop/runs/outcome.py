@@ -151,19 +151,21 @@ def ledger_rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
 
 
 def per_request(before: Evaluation | None, after: Evaluation | None) -> dict[str, Any]:
-    """Cost and median latency of one request, before and after."""
+    """Cost, latency (median and 95th percentile) and tokens of one request, before and after."""
 
     def cost(evaluation: Evaluation | None) -> float | None:
         return None if evaluation is None else usd(round(evaluation.cost_per_request_pico))
 
-    def latency(evaluation: Evaluation | None) -> float | None:
-        return None if evaluation is None else evaluation.latency_ms(0.5)
+    def latency(evaluation: Evaluation | None, share: float = 0.5) -> float | None:
+        return None if evaluation is None else evaluation.latency_ms(share)
 
     return {
         "usd_before": cost(before),
         "usd_after": cost(after),
         "latency_ms_before": latency(before),
         "latency_ms_after": latency(after),
+        "latency_p95_ms_before": latency(before, 0.95),
+        "latency_p95_ms_after": latency(after, 0.95),
         "tokens_before": None if before is None else before.tokens_per_request,
         "tokens_after": None if after is None else after.tokens_per_request,
     }

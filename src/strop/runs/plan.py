@@ -97,7 +97,7 @@ def make_plan(
         settings = settings_of(name, given)
         if task.max_iterations is not None:
             settings = limited(settings, task.max_iterations)
-        findings = (*cut.findings, *check(cut, algorithm=name))
+        findings = check(cut, algorithm=name)
     expected, most = max_calls_estimate(settings, n_train=len(cut.train), n_dev=len(cut.dev))
     measuring = len(cut.dev) + 2 * len(cut.test)
     cost = Estimate(

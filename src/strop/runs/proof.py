@@ -98,6 +98,7 @@ def _register(attempt: Attempt, one: Measured, test: Evaluation | None, parent: 
         "data": plan.split.fingerprint,
         "metric": metric_fingerprint(plan.metric),
         "models": {role: model.model for role, model in plan.models.items()},
+        "model_settings": plan.models["task"].model_dump(mode="json", exclude_defaults=True),
         "prices": attempt.gateway.prices.dated,
         "algorithm": plan.optimizer.name,
         "seed": plan.task.seed,

@@ -96,7 +96,7 @@ def load(
 ) -> LoadedModel:
     """What `find` finds, or the program in a file, on the model that it was made for.
 
-    `models` knows the settings of models by the version that was made for them; a version itself keeps only the name.
+    `models` knows the settings of models by the version that was made for them; else the version's own are used.
     """
     if version is None and Path(name).suffix.lower() in FILES:
         found = registry.load_file(name)
@@ -113,7 +113,7 @@ def load(
         version=found.label,
         spec=found.spec,
         program=program,
-        model=models.get(made) or ModelSettings(model=str(recorded)),
+        model=models.get(made) or ModelSettings(**(found.lineage.get("model_settings") or {"model": str(recorded)})),
         gateway=gateway,
         metrics=found.metrics,
         metadata=json.loads(found.notes) if found.notes.startswith("{") else {},
