@@ -82,9 +82,9 @@ CANARY = "zanzibarcanary"
 
 def sealed(path: Path, algorithm: str, **keys: Any) -> Path:
     """A task whose test rows all carry the canary, in the input and in the label."""
-    known = rows(80)
-    test = [{**row, "description": f"{row['description']} {CANARY} {i}"} for i, row in enumerate(known[50:])]
-    parts = {"train": known[:30], "dev": known[30:50], "test": test}
+    known = rows(90)
+    test = [{**row, "description": f"{row['description']} {CANARY} {i}"} for i, row in enumerate(known[60:])]
+    parts = {"train": known[:36], "dev": known[36:60], "test": test}
     return task_directory(path, parts, algorithm=algorithm, **keys)
 
 
@@ -124,7 +124,7 @@ def spend(tmp_path: Path, algorithm: str, budget_usd: float, seed: int) -> tuple
         nodes.extend(house.gateway.budgets.read(scope) for scope in {row["scope"] for row in asked})
 
     directory = task_directory(
-        tmp_path / f"{algorithm}{budget_usd}", rows(70), algorithm=algorithm, models=PRICES, budget_usd=budget_usd,
+        tmp_path / f"{algorithm}{budget_usd}", rows(90), algorithm=algorithm, models=PRICES, budget_usd=budget_usd,
         seed=seed, concurrency=16,
     )  # fmt: skip
     return run(directory, database=":memory:", look=look), asked, nodes

@@ -48,7 +48,7 @@ def demo(
             house,
             result,
             as_json=as_json,
-            directory=folder,
+            task=folder,
             given=() if seed is None else ("--seed", str(seed)),
             then=_then(folder, result),
         )

@@ -71,7 +71,7 @@ def _start(
 
     with House.at(file.directory, spec, database=database, replay=replay) as house:
         result = carry_out(house, house.plan(spec, file.directory), quiet=quiet)
-        return finish(house, result, as_json=as_json, directory=path, given=_flags(changes))
+        return finish(house, result, as_json=as_json, task=path, given=_flags(changes))
 
 
 def _resume(
@@ -89,7 +89,7 @@ def _resume(
         if dry_run:
             return _show_plan(plan.task, plan.directory, as_json=as_json)
         result = carry_out(house, plan, record.id, quiet=quiet)
-        return finish(house, result, as_json=as_json, directory=directory)
+        return finish(house, result, as_json=as_json, task=path)
 
 
 def _show_plan(spec: Any, directory: Path, *, as_json: bool) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from strop.cli.console import emit, show, tell, width
+from strop.cli.house import TASK_FILE
 from strop.cli.interrupts import Interrupts
 from strop.cli.live import view
 from strop.cli.verdict import dollars, print_result
@@ -56,7 +57,7 @@ def finish(
     result: RunResult,
     *,
     as_json: bool,
-    directory: Path,
+    task: Path,
     given: Sequence[str] = (),
     then: Sequence[str] = (),
 ) -> int:
@@ -74,7 +75,7 @@ def finish(
     show()
     for line in history(house, data):
         show(line)
-    print_result(data, width(), next_steps=[*next_steps(data, directory, given), *then])
+    print_result(data, width(), next_steps=[*next_steps(data, task, given), *then])
     if result.error is not None:
         tell(f"error: {result.error.message}")
         if result.error.hint:
@@ -110,13 +111,18 @@ def history(house: House, data: Mapping[str, Any]) -> list[str]:
     return told
 
 
-def next_steps(data: Mapping[str, Any], directory: Path, given: Sequence[str] = ()) -> list[str]:
-    """How to go on with this run, or do it again."""
-    where = "" if directory.resolve() == Path.cwd() else f" {shlex.quote(str(directory))}"
+def next_steps(data: Mapping[str, Any], task: Path, given: Sequence[str] = ()) -> list[str]:
+    """How to go on with this run, or do it again. `task` is the task file or its directory."""
+    folder = task if task.is_dir() else task.parent
+    usual = task.is_dir() or task.name == TASK_FILE
+    here = folder.resolve() == Path.cwd()
+    where = "" if here and usual else f" {shlex.quote(str(folder if usual else task))}"
     if data["status"] in {"cancelled", "failed", "timeout", "budget_exceeded"}:
         more = {"budget_exceeded": " --budget USD", "timeout": " --timeout SECONDS"}.get(data["status"], "")
         return [f"Resume: strop optimize{where} --resume {data['run_id']}{more}"]
+    options = "".join(f" {word}" for word in given)
+    look = "" if here else f" -C {shlex.quote(str(folder))}"
     return [
-        f"Repeat: strop optimize{where}{''.join(f' {word}' for word in given)}   (free: answered from the ledger)",
-        f"Look:   strop runs show {data['run_id']}{where and f' -C{where}'}",
+        f"Repeat: strop optimize{where}{options}   (free: answered from the ledger)",
+        f"Look:   strop runs show {data['run_id']}{look}",
     ]

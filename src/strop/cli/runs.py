@@ -61,7 +61,8 @@ def show_(run: RunId, directory: Directory = Path(), database: Database = None, 
             return
         show(f"Run {record.id}: {record.task} with {record.algorithm}, {record.status}, {record.seconds:.1f} s")
         if record.result is None:
-            show("It has no result yet." if record.status == "running" else record.error or "It has no result.")
+            under_way = "It is under way, or its process is gone and it can be resumed."
+            show(under_way if record.status == "running" else record.error or "It has no result.")
             show(f"Resume: strop optimize --resume {record.id}")
             return
         candidates = [
@@ -122,7 +123,7 @@ def resume(
     with house_at(directory, database) as house:
         record = house.journal.get(run)
         result = carry_out(house, house.plan_again(record), record.id, quiet=quiet)
-        return finish(house, result, as_json=as_json, directory=directory)
+        return finish(house, result, as_json=as_json, task=directory)
 
 
 @app.command()

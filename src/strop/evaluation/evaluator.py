@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextvars
 import itertools
 import threading
+import time
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,10 @@ from strop.programs import running_on
 if TYPE_CHECKING:
     import dspy
 
+GRACE_S = 0.5
+"""How long all calls in flight together may still take once the work is stopped."""
+
+LEAVE_AFTER_S = 0.5
 Progress = Callable[[int, int, float], None]
 
 
@@ -31,6 +37,7 @@ class _Work:
     total: float = 0.0
     stop: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
+    left_at: float | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -82,8 +89,7 @@ def evaluate(
         for thread in crew:
             thread.start()
         try:
-            for thread in crew:
-                _join(thread, work, switch)
+            _await(crew, work, switch)
         except BaseException:
             work.stop.set()
             raise
@@ -150,13 +156,14 @@ def usage_of(calls: Sequence[Tapped]) -> Usage:
     )
 
 
-def _join(thread: threading.Thread, work: _Work, switch: Switch | None) -> None:
-    """Wait for a worker; once the work is stopped, calls that hang are left behind (their threads are daemons)."""
-    while thread.is_alive():
-        thread.join(timeout=0.2)
-        if switch is not None and switch.stopped is not None:
-            work.error = work.error or switch.stopped
-            work.stop.set()
-        if work.stop.is_set():
-            thread.join(timeout=0.5)
-            return
+def _await(crew: Sequence[threading.Thread], work: _Work, switch: Switch | None) -> None:
+    """Wait for the workers; once the work is stopped, calls that hang are left behind (their threads are daemons)."""
+    for thread in crew:
+        while thread.is_alive() and not work.stop.is_set():
+            thread.join(timeout=0.1)
+            if switch is not None and switch.stopped is not None:
+                work.error = work.error or switch.stopped
+                work.stop.set()
+    patience = time.monotonic() + LEAVE_AFTER_S
+    for thread in crew:
+        thread.join(timeout=max(0.0, patience - time.monotonic()))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from strop.errors import BadInput, NotFound
 from strop.runs.outcome import Status
@@ -135,6 +135,12 @@ class Journal:
         with self._store.write() as connection:
             lease.check(connection)
             connection.execute(self._store.insert_ignore(candidates), {"run_id": id, "at": datetime.now(UTC), **row})
+
+    def forget_candidates(self, id: str, lease: Lease) -> None:
+        """Drop what an earlier attempt found; its scores may have been measured in an outage."""
+        with self._store.write() as connection:
+            lease.check(connection)
+            connection.execute(delete(candidates).where(candidates.c.run_id == id))
 
     def candidates(self, id: str) -> list[dict[str, Any]]:
         """The candidates of a run in the order in which they were found."""

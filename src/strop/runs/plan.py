@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 TYPICAL_DISAGREEMENT = 0.2
 DEMO_GROWTH = 3.0
+GEPA_LIGHT_EVALS = 12
+ROUNDS = ("max_steps", "depth", "num_candidate_programs", "num_candidates")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,13 +141,24 @@ def importing_from(directory: Path) -> Generator[None]:
 
 
 def limited(settings: Any, iterations: int) -> Any:
-    """The settings with the algorithm's own count of rounds lowered to `iterations`, where it has one."""
-    for name in ("num_trials", "num_iterations", "max_steps", "depth", "num_candidate_programs", "num_candidates"):
+    """The settings with the algorithm's own count of rounds lowered to `iterations`, where that is less.
+
+    A round is a trial of MIPROv2, a full evaluation of GEPA, a step of SIMBA, a level of COPRO, a candidate elsewhere.
+    """
+    if hasattr(settings, "trials"):
+        if settings.trials(1) <= iterations:
+            return settings
+        kept = settings.model_dump(exclude_unset=True, exclude={"auto"})
+        return type(settings)(**{**kept, "num_trials": iterations})
+    if getattr(settings, "auto", None) and "max_full_evals" in type(settings).model_fields:
+        if iterations >= GEPA_LIGHT_EVALS:
+            return settings
+        kept = settings.model_dump(exclude_unset=True, exclude={"auto"})
+        return type(settings)(**{**kept, "max_full_evals": iterations})
+    for name in ROUNDS:
         if name in type(settings).model_fields:
             now = getattr(settings, name)
-            if now is None or now > iterations:
-                return settings.model_copy(update={name: iterations})
-            return settings
+            return settings if now is not None and now <= iterations else settings.model_copy(update={name: iterations})
     return settings
 
 

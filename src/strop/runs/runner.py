@@ -148,6 +148,7 @@ class Runner:
         lost = ledger.settle_lost(scope, lease)
         if record.status in {"failed", "timeout"}:
             ledger.forget_failures(scope, lease)
+            self.journal.forget_candidates(record.id, lease)
         attempt = Attempt(
             store=self._store,
             gateway=self._gateway,
