@@ -1,10 +1,16 @@
 """The words of a result say what was measured, and no more."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from strop.cli.running import exit_code, next_steps
 from strop.cli.verdict import points, verdict_block
+from strop.errors import (
+    BudgetExceeded, ConstraintsUnmet, Fenced, ProviderDown, ReplayMiss, StoreUnwritable, StropError,
+)  # fmt: skip
+from strop.runs import RunResult
 
 
 def data(**changes: Any) -> dict[str, Any]:
@@ -80,3 +86,44 @@ def test_a_program_that_cost_nothing_has_no_percentage() -> None:
 @pytest.mark.parametrize(("share", "text"), [(0.0754, "+7.5"), (-0.02, "-2.0"), (-0.0001, "+0.0"), (0, "+0.0")])
 def test_points_carry_a_sign_and_never_minus_zero(share: float, text: str) -> None:
     assert points(share) == text
+
+
+@pytest.mark.parametrize(
+    ("status", "first"),
+    [
+        ("completed", "Repeat: strop optimize {folder} --algorithm gepa   (free: answered from the ledger)"),
+        ("cancelled", "Resume: strop optimize {folder} --resume ab12"),
+        ("failed", "Resume: strop optimize {folder} --resume ab12"),
+        ("budget_exceeded", "Resume: strop optimize {folder} --resume ab12 --budget USD"),
+        ("timeout", "Resume: strop optimize {folder} --resume ab12 --timeout SECONDS"),
+    ],
+)
+def test_what_to_do_next(status: str, first: str, tmp_path: Path) -> None:
+    told = next_steps({"status": status, "run_id": "ab12"}, tmp_path, ["--algorithm gepa"])
+    assert told[0] == first.format(folder=tmp_path)
+
+
+def test_commands_are_short_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = {"status": "completed", "run_id": "ab12"}
+    for task in (Path(), Path("strop.yaml")):
+        assert next_steps(data, task)[1] == "Look:   strop runs show ab12"
+    assert next_steps(data, Path("other.yaml"))[0].startswith("Repeat: strop optimize other.yaml ")
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "code"),
+    [
+        ("completed", None, 0),
+        ("budget_exceeded", BudgetExceeded("spent"), 4),
+        ("infeasible", ConstraintsUnmet("none"), 4),
+        ("timeout", None, 4),
+        ("cancelled", None, 130),
+        ("failed", ProviderDown("a/b", "gone"), 3),
+        ("failed", Fenced("lost"), 6),
+        ("failed", StoreUnwritable("full"), 5),
+        ("failed", ReplayMiss("never"), 8),
+    ],
+)
+def test_exit_codes(status: Any, error: StropError | None, code: int) -> None:
+    assert exit_code(RunResult(run_id="a", status=status, verdict=None, data={}, error=error)) == code

@@ -6,7 +6,6 @@ import contextvars
 import itertools
 import threading
 import time
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 GRACE_S = 0.5
 """How long all calls in flight together may still take once the work is stopped."""
 
-LEAVE_AFTER_S = 0.5
 Progress = Callable[[int, int, float], None]
 
 
@@ -37,7 +35,6 @@ class _Work:
     total: float = 0.0
     stop: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
-    left_at: float | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -164,6 +161,6 @@ def _await(crew: Sequence[threading.Thread], work: _Work, switch: Switch | None)
             if switch is not None and switch.stopped is not None:
                 work.error = work.error or switch.stopped
                 work.stop.set()
-    patience = time.monotonic() + LEAVE_AFTER_S
+    patience = time.monotonic() + GRACE_S
     for thread in crew:
         thread.join(timeout=max(0.0, patience - time.monotonic()))

@@ -19,7 +19,7 @@ from strop.gateway.ledger import Ledger
 from strop.gateway.pace import Pace
 from strop.gateway.prices import Price, PriceTable, TokenUse, byte_bound
 from strop.gateway.provider import Provider
-from strop.gateway.redact import Redactor
+from strop.gateway.redact import Redactor, storable
 from strop.gateway.settings import ModelSettings
 from strop.gateway.writer import Intent, Outcome, Repeat
 from strop.store import Store
@@ -291,7 +291,7 @@ class Gateway:
             cost = channel.price.cost(use)
             text = self._redact(orjson.dumps(response_to_dict(response)).decode())
         elif error is not None:
-            failure = Failure(kind=error.kind, detail=error.detail)
+            failure = Failure(kind=error.kind, detail=storable(error.detail))
             cost = None if error.may_be_billed else 0
             channel.account.counters.add("failed")
         spent = worst if cost is None else cost

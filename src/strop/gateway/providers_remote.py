@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from strop.errors import CallFailed, FailureKind
-from strop.gateway.redact import Redactor
+from strop.gateway.redact import Redactor, storable
 from strop.gateway.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class RemoteProvider:
             options["api_key"] = default or "none"
         self._lm = dspy.LM(settings.model, cache=False, num_retries=0, **options)
         self._model = settings.model
+        self._timeout_s = settings.timeout_s
         self._redact = redact
         self.endpoint = base or settings.provider
         self._features: frozenset[str] | None = None
@@ -86,25 +89,54 @@ class RemoteProvider:
         return self._features
 
     def complete(self, request: Request, *, rollout: int | None, index: int) -> Response:  # noqa: ARG002 - Protocol
-        from dspy.clients.execution import execute, prepare
-
         try:
-            result = execute(self._lm, prepare(self._lm, None, None, {"request": request}))
+            return self._sound(*self._in_time(request))
+        except CallFailed:
+            raise
         except Exception as error:  # noqa: BLE001 - every way in which a client fails becomes one word
             raise _failure(self._model, error, self._redact) from None
-        response = result.responses[0] if result.responses else None
-        if response is None:
-            from dspy.lm15 import response_from_openai_chat
 
-            response = response_from_openai_chat(_plain(result.raw), model=self._model)
-        return self._counted(response, result.usage)
+    def _in_time(self, request: Request) -> tuple[Response, dict[str, Any]]:
+        """Ask in a thread of its own: a provider that sends a byte now and then keeps any client waiting for ever.
 
-    def _counted(self, response: Response, totals: dict[str, Any]) -> Response:
-        """The response with cached tokens within its input and reasoning within its output, whoever told them.
+        The thread has no DSPy context, so that a caller's stream does not get every piece twice.
+        """
+        came: list[tuple[Response, dict[str, Any]]] = []
+        failed: list[Exception] = []
+
+        def work() -> None:
+            try:
+                came.append(self._ask(request))
+            except Exception as error:  # noqa: BLE001 - raised again by the caller
+                failed.append(error)
+
+        thread = threading.Thread(target=work, name="strop-call", daemon=True)
+        thread.start()
+        thread.join(self._timeout_s)
+        if failed:
+            raise failed[0]
+        if not came:
+            raise CallFailed(self._model, "timeout", f"no answer within {self._timeout_s:g} s")
+        return came[0]
+
+    def _ask(self, request: Request) -> tuple[Response, dict[str, Any]]:
+        from dspy.clients.execution import execute, prepare
+
+        result = execute(self._lm, prepare(self._lm, None, None, {"request": request}))
+        if result.responses:
+            return result.responses[0], result.usage
+        from dspy.lm15 import response_from_openai_chat
+
+        return response_from_openai_chat(_plain(result.raw), model=self._model), result.usage
+
+    def _sound(self, response: Response, totals: dict[str, Any]) -> Response:
+        """The response with cached tokens within its input and reasoning within its output, and with text as text is.
 
         Anthropic reports the first beside the input, Gemini and xAI the second beside the output, LiteLLM neither;
         DSPy, which knows the way the call went, has added them up in `totals`.
         """
+        from dspy._vendor.lm15.serde import response_from_dict, response_to_dict
+
         tokens_in, tokens_out = totals.get("prompt_tokens"), totals.get("completion_tokens")
         # LiteLLM passes a cut-off answer on as a whole one, with no tokens at all: not an answer, and not free.
         if not tokens_in or tokens_out is None or tokens_in + tokens_out > _TOO_MANY_TOKENS:
@@ -112,7 +144,20 @@ class RemoteProvider:
         usage = replace(
             response.usage, input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out
         )
-        return replace(response, usage=usage)
+        response = replace(response, usage=usage)
+        written = json.dumps(response_to_dict(response), ensure_ascii=False)
+        if _is_text(written):
+            return response
+        return response_from_dict(json.loads(storable(written)))
+
+
+def _is_text(text: str) -> bool:
+    """False for halves of surrogate pairs, which JSON can spell and no database takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain(raw: Any) -> Any:
@@ -153,7 +198,7 @@ def _failure(model: str, error: Exception, redact: Redactor) -> CallFailed:
         kind = "server"
     first = str(error).split("\n\n", 1)[0].strip() or type(error).__name__
     retry_after = getattr(error, "retry_after", None)
-    return CallFailed(model, kind, redact(first)[:500], retry_after=retry_after, unsent=_never_left(error))
+    return CallFailed(model, kind, storable(redact(first))[:500], retry_after=retry_after, unsent=_never_left(error))
 
 
 def _never_left(error: Exception) -> bool:

@@ -52,5 +52,10 @@ class Redactor:
         return text
 
 
+def storable(text: str) -> str:
+    """The text without what a database refuses: NUL, and halves of surrogate pairs (as `?`)."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
+
+
 def _json(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
