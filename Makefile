@@ -15,11 +15,15 @@ help:
 	@echo "make bench  timings side by side with DSPy, as ratios"
 	@echo "make clean  remove what the others made"
 
+# Debian's pip refuses to touch the system's Python; a folder of our own is always allowed.
 $(TOOLS)/bin/uv:
-	$(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check "uv>=0.5"
+	@echo "Fetching uv through pip ..."
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target $(TOOLS) "uv>=0.5" \
+	  || { $(PYTHON) -m venv $(TOOLS) && $(TOOLS)/bin/pip install --quiet --disable-pip-version-check "uv>=0.5"; } \
+	  || { echo "make: neither pip nor venv works with $(PYTHON); on Debian: apt-get install python3-pip" >&2; exit 1; }
 
 setup: $(if $(filter $(TOOLS)/%,$(UV)),$(TOOLS)/bin/uv)
+	@[ -d .venv ] || echo "Setting up Strop and what it stands on (once, about 500 MB) ..."
 	@$(UV) sync --frozen --all-extras --quiet
 
 demo: setup

@@ -8,7 +8,13 @@ import pytest
 from strop.cli.running import exit_code, next_steps
 from strop.cli.verdict import points, verdict_block
 from strop.errors import (
-    BudgetExceeded, ConstraintsUnmet, Fenced, ProviderDown, ReplayMiss, StoreUnwritable, StropError,
+    BudgetExceeded,
+    ConstraintsUnmet,
+    Fenced,
+    ProviderDown,
+    ReplayMiss,
+    StoreUnwritable,
+    StropError,
 )  # fmt: skip
 from strop.runs import RunResult
 
@@ -63,6 +69,13 @@ def test_without_a_sealed_test_nothing_is_claimed(status: str) -> None:
     assert block.startswith("The sealed test was not opened: ")
     assert "proves nothing" in block
     assert "69.6%" not in block
+
+
+def test_a_run_that_found_nothing_better_shows_no_gain() -> None:
+    dev = {"n": 200, "baseline": 0.6, "optimized": 0.6}
+    block = verdict_block(data(status="cancelled", test=None, verdict="INSUFFICIENT DATA", dev=dev), 200)
+    assert "nothing is claimed" in block
+    assert "Dev-set gain" not in block
 
 
 def test_a_failed_run_has_no_verdict() -> None:

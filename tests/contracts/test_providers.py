@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -201,13 +203,12 @@ class TestSampling:
 
     def test_an_answer_streams_through_the_recorded_call(self) -> None:
         text = "[[ ## answer ## ]]\nfour words, like this\n\n[[ ## completed ## ]]"
-        program = dspy.streamify(
-            dspy.Predict("question -> answer"),
-            stream_listeners=[dspy.streaming.StreamListener(signature_field_name="answer")],
-        )
+        listener = dspy.streaming.StreamListener(signature_field_name="answer", allow_reuse=True)
+        program = dspy.streamify(dspy.Predict("question -> answer"), stream_listeners=[listener])
 
         async def read(lm: Any) -> tuple[str, str]:
-            pieces, last = [], None
+            pieces: list[str] = []
+            last = None
             with dspy.context(lm=lm, adapter=dspy.ChatAdapter()):
                 async for item in program(question="hi"):
                     if isinstance(item, dspy.streaming.StreamResponse):
@@ -217,8 +218,21 @@ class TestSampling:
             return "".join(pieces), str(last)
 
         with line_to(lambda messages, model, params: text) as line:
-            assert asyncio.run(read(line.lm())) == ("four words, like this", "four words, like this")
-            assert line.row()["status"] == "ok"
+            for source in ("paid", "replayed"):
+                assert asyncio.run(read(line.lm())) == ("four words, like this", "four words, like this")
+                assert line.rows()[-1]["source"] == source
+
+    def test_a_stream_has_every_piece_once(self) -> None:
+        text = "[[ ## answer ## ]]\nfour words, like this\n\n[[ ## completed ## ]]"
+        program = dspy.streamify(dspy.Predict("question -> answer"))
+
+        async def read(lm: Any) -> str:
+            with dspy.context(lm=lm, adapter=dspy.ChatAdapter()):
+                chunks = [item async for item in program(question="hi") if not isinstance(item, dspy.Prediction)]
+            return "".join(chunk.choices[0]["delta"]["content"] or "" for chunk in chunks)
+
+        with line_to(lambda messages, model, params: text) as line:
+            assert asyncio.run(read(line.lm())) == text
 
     @pytest.mark.parametrize("adapter", [dspy.ChatAdapter(), dspy.JSONAdapter()], ids=["chat", "json"])
     @each_family
@@ -375,6 +389,86 @@ class TestFailure:
             assert line.spent() == line.row()["worst_pico"]
 
 
+class _Raw(BaseHTTPRequestHandler):
+    """Answers bodies that no well-behaved server writes."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        status, body, seconds_a_byte = self.server.script  # type: ignore[attr-defined]  # set by `raw`
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        if not seconds_a_byte:
+            self.wfile.write(body)
+            return
+        with contextlib.suppress(OSError):
+            for byte in body[:40]:
+                self.wfile.write(bytes([byte]))
+                time.sleep(seconds_a_byte)
+
+
+def chat(text: str, **usage: Any) -> bytes:
+    """An answer of OpenAI's dialect, with what JSON can spell as escapes."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    counts = {"prompt_tokens": 10, "completion_tokens": 5} | usage
+    return json.dumps(
+        {"id": "x", "object": "chat.completion", "model": "m", "choices": [choice], "usage": counts}
+    ).encode()
+
+
+@contextlib.contextmanager
+def raw(status: int, body: bytes, seconds_a_byte: float = 0) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Raw) as server:
+        server.daemon_threads = True
+        server.script = (status, body, seconds_a_byte)  # type: ignore[attr-defined]  # read by the handler
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+
+
+class TestOddAnswer:
+    @pytest.mark.parametrize(("sent", "got"), [("half a pair \ud83d", "half a pair ?"), ("nul \x00", "nul \x00")])
+    def test_text_that_no_database_takes_is_recorded_and_replayed_alike(self, sent: str, got: str) -> None:
+        with line_to() as line, raw(200, chat(sent)) as base:
+            lm = line.lm(api_base=base)
+            assert lm("hi") == lm("hi") == [got]
+            assert [(row["status"], row["source"]) for row in line.rows()] == [("ok", "paid"), ("ok", "replayed")]
+
+    def test_an_error_text_that_no_database_takes_does_not_stop_the_ledger(self) -> None:
+        body = json.dumps({"error": {"message": "bad \ud83d\x00 thing", "type": "invalid_request_error"}}).encode()
+        with line_to() as line, raw(400, body) as base:
+            with pytest.raises(dspy.LMError):
+                line.lm(api_base=base)("hi")
+            assert line.row()["error"].endswith("bad ? thing")
+            assert line.lm()("hi") == ["fine"]
+            assert line.spent() == line.rows()[1]["cost_pico"]
+
+    @pytest.mark.parametrize(
+        "usage",
+        [{"prompt_tokens": 10**30}, {"completion_tokens": -5}, {"prompt_tokens": 1.5}, {"prompt_tokens": "many"}],
+    )
+    def test_counts_that_cannot_be_true_are_no_answer(self, usage: dict[str, Any]) -> None:
+        with line_to() as line, raw(200, chat("fine", **usage)) as base:
+            with pytest.raises(dspy.LMError):
+                line.lm(api_base=base, retries=0)("hi")
+            assert (line.row()["error_kind"], line.spent()) == ("garbage", line.row()["worst_pico"])
+
+    def test_a_byte_now_and_then_does_not_keep_a_call_alive(self) -> None:
+        with line_to() as line, raw(200, chat("fine"), seconds_a_byte=0.1) as base:
+            before = time.monotonic()
+            with pytest.raises(dspy.LMError, match=r"no answer within 0\.4 s"):
+                line.lm(api_base=base, timeout_s=0.4, retries=0)("hi")
+            assert time.monotonic() - before < 3
+            assert (line.row()["error_kind"], line.spent()) == ("timeout", line.row()["worst_pico"])
+
+
 @pytest.mark.slow
 def test_a_provider_that_only_litellm_knows_works_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     faults = Faults({2: Fault("429", 0.2), 4: Fault("context")})
@@ -395,5 +489,6 @@ def test_a_provider_that_only_litellm_knows_works_the_same(monkeypatch: pytest.M
             lm("too long")
         kinds = [row["error_kind"] for row in line.rows()]
         assert kinds == [None, "rate_limit", None, "context_window"]
+        assert len(line.server.requests) == len(kinds)
         assert {request.client for request in line.server.requests} == {"litellm"}
         line.server.assert_only_in_auth_header(KEY)

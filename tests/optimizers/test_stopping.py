@@ -37,8 +37,11 @@ class Dying:
             raise CallFailed("sim/x", "server", "down for good")
 
 
-@pytest.mark.parametrize(("first", "warm"), [(1, True), (30, False), (30, True)])
-@pytest.mark.parametrize("algorithm", ALL)
+@pytest.mark.parametrize(
+    ("algorithm", "first", "warm"),
+    [(algorithm, first, True) for algorithm in ALL for first in (1, 30)]
+    + [(algorithm, 30, False) for algorithm in ("miprov2", "simba", "inferrules")],
+)
 def test_a_dead_provider_ends_the_search_and_is_no_result(algorithm: str, first: int, warm: bool) -> None:
     dying = Dying(first)
     skill = -1 if algorithm == "bootstrapfewshot" else 0.45

@@ -92,7 +92,7 @@ class Child:
             if condition():
                 return True
             assert time.monotonic() < deadline, f"it did not come so far:\n{self.text[-3000:]}"
-            time.sleep(0.002)
+            time.sleep(0.01)
         return False
 
 

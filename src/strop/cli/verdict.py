@@ -139,8 +139,10 @@ def _no_test(data: Data, columns: int) -> str:
     told = [f"The sealed test was not opened: {why}."]
     if data["error"]:
         told.append(data["error"])
-    if data["verdict"]:
+    if _dev(data):
         told.append("What follows was measured on dev examples alone, and proves nothing.")
+    elif data["verdict"]:
+        told.append("No better program was measured, and nothing is claimed.")
     return flowing(told, columns, indent="", gap=" ")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import dspy
@@ -47,6 +49,7 @@ class _Sample:
 _sample: ContextVar[_Sample | None] = ContextVar("strop_sample", default=None)
 
 
+_PIECE = re.compile(r"\s*\S+|\s+")
 _PLAIN_OPTIONS = {"temperature", "max_tokens", "rollout_id", "n"}
 
 
@@ -91,6 +94,17 @@ def _plain_text(response: lm15.Response) -> Any:
     return output["text"] if len(output) == 1 else output
 
 
+def _in_pieces(events: Iterable[StreamEvent]) -> Iterator[StreamEvent]:
+    """The events with their text word by word: DSPy's stream listeners say nothing of a text that comes as one."""
+    for event in events:
+        delta = event.delta if isinstance(event, lm15.StreamDeltaEvent) else None
+        if isinstance(event, lm15.StreamDeltaEvent) and isinstance(delta, lm15.TextDelta):
+            for piece in _PIECE.findall(delta.text):
+                yield replace(event, delta=replace(delta, text=piece))
+        else:
+            yield event
+
+
 class GatewayEngine:
     """DSPy's `engine=`: one attempt, which the gateway may answer from the ledger."""
 
@@ -130,7 +144,7 @@ class GatewayEngine:
             raise _LM15[failure.kind](f"{name}{failure.detail}") from failure
 
     def stream(self, request: lm15.Request) -> Iterator[StreamEvent]:
-        return iter(lm15.response_to_events(self.complete(request)))
+        return _in_pieces(lm15.response_to_events(self.complete(request)))
 
     def close(self) -> None:
         """The gateway owns the connections."""
@@ -157,7 +171,7 @@ class AsyncGatewayEngine:
 
     async def stream(self, request: lm15.Request) -> AsyncIterator[StreamEvent]:
         response = await self.complete(request)
-        for event in lm15.response_to_events(response):
+        for event in _in_pieces(lm15.response_to_events(response)):
             yield event
 
     async def aclose(self) -> None:

@@ -82,6 +82,8 @@ class LookAhead:
         self._looks: dict[int, Look] = {}
         self._bets: set[int] = set()
         self._visited = -1
+        self._finished = 0
+        self._succeeding = 0
         self._floor = 0
         self._floor_successes = 0
         self._over = threading.Event()
@@ -133,8 +135,7 @@ class LookAhead:
 
     def _chance(self) -> float:
         """How likely an example succeeds, by those seen (rule of succession): no more is bet than is likely needed."""
-        finished = [task for task in self._tasks.values() if task.finished]
-        return (sum(map(self._succeeded, finished)) + 1) / (len(finished) + 2)
+        return (self._succeeding + 1) / (self._finished + 2)
 
     def _raise_floor(self) -> None:
         while (task := self._tasks.get(self._floor)) is not None and task.finished:
@@ -145,10 +146,12 @@ class LookAhead:
 
     def _start(self, position: int) -> Task:
         look = self._looks[position] = Look(self._over)
-        return self._submit(lambda: self._attempt(position, look), lambda _task: self._done())
+        return self._submit(lambda: self._attempt(position, look), self._done)
 
-    def _done(self) -> None:
+    def _done(self, task: Task) -> None:
         with self._lock:
+            self._finished += 1
+            self._succeeding += self._succeeded(task)
             if not self._over.is_set():
                 self._extend()
 

@@ -213,7 +213,7 @@ def _outage(error: BaseException) -> CallFailed | None:
     while cause is not None:
         if isinstance(cause, CallFailed) and cause.outage:
             return cause
-        cause = cause.__cause__
+        cause = cause.__cause__ or cause.__context__
     return None
 
 
