@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support import postgres
 
 from strop.store import Store
+from tests.support import postgres
 
 
 @pytest.fixture(scope="session")

@@ -237,7 +237,7 @@ StopCause = Literal[
 ]  # fmt: skip
 
 
-class RunStopped(BaseException):  # noqa: N818 - not an error, and DSPy must not be able to swallow it
+class RunStopped(BaseException):
     """Unwinds a search from inside a model call. Caught in `runs/` only."""
 
     def __init__(self, cause: StopCause, detail: str) -> None:

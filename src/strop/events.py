@@ -27,7 +27,7 @@ Listener = Callable[[Event], None]
 
 
 class Bus:
-    """Tells listeners in the order in which they came; one that raises is reported to `on_error` and never stops the teller."""
+    """Tells listeners in the order in which they came; one that raises goes to `on_error` and stops nobody."""
 
     def __init__(self, on_error: Callable[[Event, Exception], None] | None = None) -> None:
         self._listeners: list[Listener] = []

@@ -21,7 +21,7 @@ class Place:
 
     @classmethod
     def of(cls, directory: Path, task: TaskSpec | None = None, *, database: str | None = None) -> Place:
-        """`database` (a flag) wins over the task file, the task file over STROP_DATABASE_URL, else `.strop/strop.db`."""
+        """A flag wins over the task file, the task file over STROP_DATABASE_URL; else it is `.strop/strop.db`."""
         named = database or (task.database if task is not None else None) or os.environ.get("STROP_DATABASE_URL")
         if named is None:
             named = str(directory / HOME / "strop.db")

@@ -2,9 +2,9 @@ import random
 from collections.abc import Iterable
 
 import pytest
-from tests.datasets.dataset_samples import SECTIONS, clean_text, made, of
 
 from strop.datasets import Dataset, Example, Finding, Split, check, load, split
+from tests.datasets.dataset_samples import SECTIONS, clean_text, made, of
 
 
 def found(findings: Iterable[Finding]) -> dict[str, Finding]:

@@ -1,12 +1,12 @@
 import random
 
 import pytest
-from tests.datasets.dataset_samples import SECTIONS, made, of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strop.datasets import Dataset, Example, load
 from strop.datasets.duplicates import SIMILAR, Partition, exact_clusters, levelled, similar
+from tests.datasets.dataset_samples import SECTIONS, made, of
 
 
 def clusters(data: Dataset) -> list[tuple[int, ...]]:

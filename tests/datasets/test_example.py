@@ -5,13 +5,13 @@ import sys
 from datetime import date
 
 import pytest
-from tests.datasets.dataset_samples import made
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strop.datasets import Dataset, Example, load
 from strop.datasets.example import canonical, plain
 from strop.errors import DataError
+from tests.datasets.dataset_samples import made
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)

@@ -1,9 +1,9 @@
 from typing import Any
 
 import pytest
-from tests.datasets.dataset_samples import clean_text
 
 from strop.datasets import labels_kind, load
+from tests.datasets.dataset_samples import clean_text
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.datasets.dataset_samples import SECTIONS, jsonl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strop.datasets import Dataset, load, readers
 from strop.errors import DataError, SettingsError
+from tests.datasets.dataset_samples import SECTIONS, jsonl
 
 
 def read(path: Path, **options: Any) -> Dataset:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.datasets.dataset_samples import SECTIONS, made, of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strop.datasets import Dataset, Example, Split, load, split
 from strop.errors import DataError, SettingsError
+from tests.datasets.dataset_samples import SECTIONS, made, of
 
 NAMES = ("train", "dev", "test")
 

@@ -25,6 +25,13 @@ def complete(w, account, text, rollout=None, index=0, **settings):
     return w.gateway.complete(channel(w, account, **settings), ask(text, max_tokens=50), rollout=rollout, index=index)
 
 
+def ask_many(w, account, n):
+    """Different questions one after another, whatever comes of each."""
+    for i in range(n):
+        with contextlib.suppress(CallFailed):
+            complete(w, account, f"q{i}")
+
+
 def test_a_call_is_recorded_with_its_price_and_settled_to_the_token():
     with world() as w:
         account = w.account(budget_usd=1)
@@ -129,8 +136,7 @@ def test_a_child_budget_cannot_spend_more_than_its_parent():
         w.gateway.budgets.open("run:a", limit_pico=pico(1), parent="session:s")
         account = Account(scope="run:a", budget="run:a")
         with pytest.raises(RunStopped):
-            for i in range(100):
-                complete(w, account, f"q{i}")
+            ask_many(w, account, 100)
         top, child = w.gateway.budgets.read("session:s"), w.gateway.budgets.read("run:a")
         assert top.spent == child.spent <= pico("0.001")
         assert len(w.simulation.asked) >= 5
@@ -223,9 +229,7 @@ def test_a_provider_that_dies_ends_the_run_after_a_few_calls():
     with world(answer) as w:
         account = w.account()
         with pytest.raises(RunStopped) as stop:
-            for i in range(200):
-                with contextlib.suppress(CallFailed):
-                    complete(w, account, f"q{i}")
+            ask_many(w, account, 200)
         assert stop.value.cause == "provider_down"
         assert len(w.simulation.asked) <= 76
 
@@ -239,9 +243,7 @@ def test_a_half_dead_provider_ends_the_run():
     with world(answer) as w:
         account = w.account()
         with pytest.raises(RunStopped) as stop:
-            for i in range(200):
-                with contextlib.suppress(CallFailed):
-                    complete(w, account, f"q{i}")
+            ask_many(w, account, 200)
         assert "of the last 50 calls failed" in stop.value.detail
 
 

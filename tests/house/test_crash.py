@@ -192,6 +192,23 @@ def test_twenty_kills_and_a_resume_each_make_the_same_run(tmp_path: Path, algori
     kill_and_compare(tmp_path, algorithm, "soak", [*single, [30, 90, 160, *stages]])
 
 
+def test_calls_of_a_life_before_with_the_same_process_id_are_lost_too(tmp_path: Path) -> None:
+    """A container that starts again often gives its process the id and the host name of the one that died."""
+    directory = directory_for(tmp_path / "task", "labeledfewshot", "short")
+    with Child(carry_out, directory, None, None, None, output=tmp_path / "log") as child:
+        assert child.wait_until(lambda: count_calls(directory) >= 30)
+        child.kill()
+    in_flight = check_the_dead(directory, run_id_of(directory))
+    with closing(sqlite3.connect(directory / ".strop" / "strop.db")) as connection:
+        (owner,) = connection.execute("SELECT max(owner) FROM calls").fetchone()
+        assert str(child.pid) in owner.split(":")
+        connection.execute("UPDATE calls SET owner = ?", (owner.replace(str(child.pid), str(os.getpid())),))
+        connection.commit()
+    result = run(directory, run_id_of(directory))
+    assert in_flight > 0
+    assert result.data["cost"]["lost_calls"] == in_flight
+
+
 def test_the_second_process_is_told_who_owns_the_run_and_leaves(tmp_path: Path) -> None:
     directory = directory_for(tmp_path / "task", "copro", "short")
     with Child(
@@ -216,7 +233,7 @@ LEASE_S = 0.8
 
 
 def wait_until_free(directory: Path, child: Child) -> None:
-    """SQLite's write lock of a process frozen inside a transaction lasts; a real owner is not frozen for ever either."""
+    """Wait for it to stand still outside a transaction: SQLite's write lock of a frozen process lasts."""
     while True:
         child.wait_frozen()
         with closing(sqlite3.connect(directory / ".strop" / "strop.db", timeout=0.2, isolation_level=None)) as other:

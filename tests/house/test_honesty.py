@@ -28,7 +28,7 @@ def claims(tmp_path: Path, seeds: range) -> Counter[str | None]:
     for seed in seeds:
         algorithm = SEARCHES[seed % len(SEARCHES)]
         directory = task_directory(
-            tmp_path / f"null{seed}", random_labels(110, seed=seed), algorithm=algorithm, seed=seed
+            tmp_path / f"null{seed}", random_labels(90, seed=seed), algorithm=algorithm, seed=seed
         )
         result = run(directory, database=":memory:")
         assert result.status == "completed"
@@ -108,7 +108,9 @@ def test_no_search_sees_a_test_row(tmp_path: Path, algorithm: str) -> None:
     seen = Counter(row["phase"] for row in asked if CANARY in json.dumps([row["request"], row["response"]]))
     assert set(seen) == {"test"}
     assert seen["test"] >= 30
-    assert {"baseline", "search", "test"} <= {row["phase"] for row in asked} | ({"search"} if algorithm == "labeledfewshot" else set())
+    assert {"baseline", "search", "test"} <= {row["phase"] for row in asked} | (
+        {"search"} if algorithm == "labeledfewshot" else set()
+    )
     assert not [one for one in heard if CANARY in one]
     assert CANARY not in json.dumps([result.data["prompt"], result.data["program"], result.data["candidates"]])
 

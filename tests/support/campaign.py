@@ -1,4 +1,4 @@
-"""Small real tasks for fault campaigns: a directory with a task file, quick settings of every algorithm, a run in it."""
+"""Small real tasks for fault campaigns: a task's directory, quick settings of every algorithm, a run of it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def rows(n: int, *, seed: int = 0) -> list[dict[str, str]]:
     return random.Random(seed).sample(known, n)
 
 
-def random_labels(n: int, *, seed: int, labels: Sequence[str] = ("amber", "blue", "coral", "dun")) -> list[dict[str, str]]:
+def random_labels(
+    n: int, *, seed: int, labels: Sequence[str] = ("amber", "blue", "coral", "dun")
+) -> list[dict[str, str]]:
     """Real descriptions whose labels have nothing to do with them."""
     chance = random.Random(f"labels {seed}")
     return [{**row, "section": chance.choice(labels)} for row in rows(n, seed=seed)]
@@ -84,7 +86,7 @@ class Provider:
     """An embedded model that obeys: it can be dead, hang, or fail some of its calls; it counts what reaches it."""
 
     def __init__(self, fate: Callable[[int, threading.Event], None] = lambda number, over: None) -> None:
-        """`fate(number, over)` is called for every call, numbered from 1: it may raise CallFailed, or wait for `over`."""
+        """`fate(number, over)` meets every call, numbered from 1: it may raise CallFailed, or wait for `over`."""
         self.fate = fate
         self.over = threading.Event()
         self.calls = 0

@@ -14,7 +14,8 @@ from typing import Any, Self
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
     ["strop.app", "strop.optimizers", "strop.gateway.lm", "strop.cli.optimize", "strop.cli.running", "strop.embedded",
-     "dspy.teleprompt", "optuna", "gepa.api"]
+     "dspy.teleprompt", "optuna", "gepa.api", "scipy.stats", "scipy.optimize", "alembic.context", "alembic.command",
+     "jinja2", "rich.table", "rich.live", "rich.console", "ruamel.yaml"]
 )  # fmt: skip
 PATIENCE_S = 120.0
 
@@ -115,8 +116,7 @@ def _main(function: Callable[..., Any], arguments: Sequence[Any], output: Path, 
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", closefd=False)
+    sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, encoding="utf-8", closefd=False) for n in (1, 2))
     os.environ.update(environment)
     function(*arguments)
 

@@ -67,16 +67,16 @@ def evaluate(
                 return
             try:
                 row = answer_and_score(program, examples[index], metric)
+                with work.lock:
+                    work.rows[index] = row
+                    work.total += row.score.value
+                    done, mean = len(work.rows), work.total / len(work.rows)
+                if progress is not None:
+                    progress(done, len(examples), mean)
             except BaseException as error:  # noqa: BLE001 - told to the caller, who raises it
                 work.error = work.error or error
                 work.stop.set()
                 return
-            with work.lock:
-                work.rows[index] = row
-                work.total += row.score.value
-                done, mean = len(work.rows), work.total / len(work.rows)
-            if progress is not None:
-                progress(done, len(examples), mean)
 
     with running_on(lm):
         crew = [

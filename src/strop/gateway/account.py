@@ -52,7 +52,7 @@ class Account:
     """Who calls, and who pays.
 
     `scope` labels every row (`run:ab12`), `budget` is the tree node that pays (None: no limit), `lease` proves that
-    this process owns the scope, `reuse` lets answers recorded by other scopes count.
+    this process owns the scope.
     """
 
     scope: str

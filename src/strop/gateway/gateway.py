@@ -13,7 +13,18 @@ import orjson
 from strop.errors import BudgetExceeded, CallFailed, Fenced, ReplayMiss, StoreError
 from strop.gateway.account import Account, seen_by_tap
 from strop.gateway.budget import Budgets
-from strop.gateway.call import Failure, Recorded, Role, Source, call_key, canonical, new_id, now_us, process_name
+from strop.gateway.call import (
+    Failure,
+    Recorded,
+    Role,
+    Source,
+    call_key,
+    canonical,
+    new_id,
+    now_us,
+    process_name,
+    revived,
+)
 from strop.gateway.flights import Flights
 from strop.gateway.ledger import Ledger
 from strop.gateway.pace import Pace
@@ -72,7 +83,7 @@ class Gateway:
         self.budgets = Budgets(store)
         self.prices = prices or PriceTable()
         self._redact = redact or Redactor()
-        self._replay = replay
+        self.replaying = replay
         self._flights = Flights()
         self._lock = threading.Lock()
         self._providers: dict[ModelSettings, Provider] = {}
@@ -127,7 +138,7 @@ class Gateway:
         known = self.ledger.recorded(key, account.scope)
         if known is not None:
             return self._repeat(channel, asked, known, "replayed")
-        if self._replay:
+        if self.replaying:
             missing = ReplayMiss(
                 f"a call to {channel.settings.model!r} was never recorded", hint="run without --replay"
             )
@@ -183,10 +194,8 @@ class Gateway:
         channel.account.health(channel.settings).answered()
         if response is not None:
             return response
-        from dspy._vendor.lm15.serde import response_from_dict
-
         assert call.response is not None
-        return response_from_dict(orjson.loads(call.response))
+        return revived(call.response)
 
     def _repeat(self, channel: Channel, asked: Asked, known: Recorded, source: Source) -> Response:
         """Answer with what is known already, and note that it cost nothing now."""

@@ -67,8 +67,7 @@ class Ledger:
         known = self.recent(key, scope)
         if known is not None:
             return known
-        with self._store.read() as connection:
-            row = self._find.first(connection, {"key": key, "scope": scope})
+        row = self._store.first(self._find, {"key": key, "scope": scope})
         if row is None:
             return None
         return _recorded(row)

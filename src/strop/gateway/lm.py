@@ -78,7 +78,8 @@ def _plain_request(model: str, messages: Any, options: dict[str, Any]) -> lm15.R
         if role == "system" and place == 0:
             system = text
         elif role in {"user", "assistant"}:
-            turns.append(lm15.Message(role=role, parts=(lm15.TextPart(text),)))
+            make = lm15.Message.user if role == "user" else lm15.Message.assistant
+            turns.append(make(text))
         else:
             return None
     config = lm15.Config(max_tokens=options.get("max_tokens"), temperature=options.get("temperature"))
@@ -223,7 +224,8 @@ class GatewayLM(dspy.LM):
 
     def _ask(self, request: lm15.Request) -> lm15.Response:
         with error_boundary(self.model, unexpected=True):
-            return self._engine_spec.complete(request)
+            engine: Any = self.engine
+            return engine.complete(request)
 
     def _rollout(self, kwargs: dict[str, Any]) -> int | None:
         return kwargs.get("rollout_id", self.kwargs.get("rollout_id"))

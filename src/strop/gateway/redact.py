@@ -39,7 +39,7 @@ class Redactor:
     def learn(self, *secrets: str) -> None:
         """Take these values out too, as they are and as JSON and addresses write them; short ones are no secrets."""
         long = [secret for secret in secrets if len(secret) >= SHORTEST]
-        written = {form for secret in long for form in (secret, json.dumps(secret)[1:-1], _json(secret), quote(secret))}
+        written = {form for secret in long for form in _written(secret)}
         self._secrets = tuple(sorted({*self._secrets, *written}, key=len, reverse=True))
 
     def __call__(self, text: str) -> str:
@@ -55,6 +55,10 @@ class Redactor:
 def storable(text: str) -> str:
     """The text without what a database refuses: NUL, and halves of surrogate pairs (as `?`)."""
     return text.encode("utf-8", "replace").decode().replace("\0", "")
+
+
+def _written(secret: str) -> set[str]:
+    return {secret, json.dumps(secret)[1:-1], _json(secret), quote(secret), quote(secret, safe="")}
 
 
 def _json(text: str) -> str:

@@ -25,6 +25,7 @@ from strop.store import Lease, Prepared, Store
 BATCH = 512
 IDLE_S = 0.2
 LINGER_S = 0.003
+WAIT_S = 0.05
 FOREIGN_WAIT_S = 30.0
 
 
@@ -100,6 +101,19 @@ _OUTCOME_COLUMNS = (
 )  # fmt: skip
 
 
+@dataclass(kw_only=True)
+class _Done:
+    """What a transaction will have done once it is committed."""
+
+    answers: list[tuple[Gate, Exception | None]] = field(default_factory=list[tuple[Gate, Exception | None]])
+    waiting: deque[Intent] = field(default_factory=deque[Intent])
+    held: dict[str, int] = field(default_factory=dict[str, int])
+
+    def hold(self, budget: str | None, amount: int) -> None:
+        if budget is not None:
+            self.held[budget] = self.held.get(budget, 0) + amount
+
+
 class Writer:
     """The thread. `submit` never blocks; a gate opens when its op is durable or has failed."""
 
@@ -109,6 +123,7 @@ class Writer:
         self._waiting: deque[Intent] = deque()
         self._unsaved: list[Op] = []
         self._held_here: dict[str, int] = {}
+        self._closed = False
         self._insert = Prepared(calls.insert(), ROW_COLUMNS)
         ended = {name: bindparam(f"c_{name}") for name in _OUTCOME_COLUMNS}
         self._update = Prepared(
@@ -120,6 +135,9 @@ class Writer:
 
     def submit(self, op: Op) -> None:
         """Hand an op to the writer."""
+        if self._closed and isinstance(op, Intent | Flush):
+            op.gate.open(StoreError("the ledger is closed"))
+            return
         self._queue.put(op)
 
     def flush(self, lease: Lease | None = None, also: Callable[[Connection], None] | None = None) -> None:
@@ -135,6 +153,7 @@ class Writer:
 
     def close(self) -> None:
         """Commit what is left and end the thread."""
+        self._closed = True
         self._queue.put(None)
         self._thread.join(timeout=30)
 
@@ -150,15 +169,16 @@ class Writer:
     def _gather(self) -> tuple[list[Op], bool]:
         """The next ops: at least one, then whatever is there; outcomes alone linger for company."""
         batch: list[Op] = []
+        urgent = False
         try:
-            op = self._queue.get(timeout=0.05 if self._waiting else IDLE_S if self._unsaved else None)
+            op = self._queue.get(timeout=WAIT_S if self._waiting else IDLE_S if self._unsaved else None)
         except Empty:
             return batch, True
         while True:
             if op is None:
                 return batch, False
             batch.append(op)
-            urgent = any(isinstance(known, Intent | Flush) for known in batch)
+            urgent = urgent or isinstance(op, Intent | Flush)
             if len(batch) >= BATCH:
                 return batch, True
             try:
@@ -167,12 +187,11 @@ class Writer:
                 return batch, True
 
     def _commit(self, batch: list[Op]) -> None:
-        ops = [*self._unsaved, *batch]
-        verdicts: list[tuple[Gate, Exception | None]] = []
+        """Everything in one transaction; callers hear of it, and what is known here changes, only after the commit."""
+        ops = [*self._unsaved, *self._waiting, *batch]
         try:
             with self._store.write() as connection:
-                live, verdicts = self._unfenced(connection, ops)
-                verdicts += self._apply(connection, live)
+                done = self._apply(connection, ops)
         except StropError as error:
             self._failed(ops, error)
             return
@@ -180,36 +199,25 @@ class Writer:
             self._failed(ops, StoreError(f"the ledger could not be written: {error}"))
             return
         self._unsaved = []
-        for gate, problem in verdicts:
+        self._waiting = done.waiting
+        for budget, change in done.held.items():
+            self._held_here[budget] = self._held_here.get(budget, 0) + change
+        for gate, problem in done.answers:
             gate.open(problem)
 
     def _failed(self, ops: list[Op], error: Exception) -> None:
         """Nothing was written: callers hear it; outcomes of paid calls are kept and tried again."""
         self._unsaved = [op for op in ops if isinstance(op, Outcome)]
+        self._waiting = deque()
         for op in ops:
             if isinstance(op, Intent | Flush):
                 op.gate.open(error)
-        while self._waiting:
-            self._waiting.popleft().gate.open(error)
 
-    def _unfenced(self, connection: Connection, ops: list[Op]) -> tuple[list[Op], list[tuple[Gate, Exception | None]]]:
-        """The ops whose owner still owns its run; the others' callers are told that they lost it."""
-        fenced: dict[int, Fenced] = {}
-        for lease in {id(op.lease): op.lease for op in ops if op.lease is not None}.values():
-            try:
-                lease.check(connection)
-            except Fenced as error:
-                fenced[id(lease)] = error
-        if not fenced:
-            return ops, []
-        told: list[tuple[Gate, Exception | None]] = [
-            (op.gate, fenced[id(op.lease)]) for op in ops if isinstance(op, Intent | Flush) and id(op.lease) in fenced
-        ]
-        return [op for op in ops if id(op.lease) not in fenced], told
-
-    def _apply(self, connection: Connection, ops: list[Op]) -> list[tuple[Gate, Exception | None]]:
-        outcomes = [op for op in ops if isinstance(op, Outcome)]
-        intents = [*self._waiting, *(op for op in ops if isinstance(op, Intent))]
+    def _apply(self, connection: Connection, ops: list[Op]) -> _Done:
+        done = _Done()
+        live = _unfenced(connection, ops, done)
+        outcomes = [op for op in live if isinstance(op, Outcome)]
+        intents = [op for op in live if isinstance(op, Intent)]
         ids = {op.budget for op in (*outcomes, *intents) if op.budget is not None}
         levels = Levels(connection, ids, lock=self._store.dialect == "postgresql") if ids else None
         if outcomes:
@@ -219,45 +227,53 @@ class Writer:
         for op in outcomes:
             if levels is not None and op.budget is not None:
                 levels.settle(op.budget, op.held, op.spent)
-        answers, waiting, rows = self._admit(levels, intents)
-        rows += [dict(op.row) for op in ops if isinstance(op, Repeat)]
+                done.hold(op.budget, -op.held)
+        rows = self._admit(levels, intents, done)
+        rows += [dict(op.row) for op in live if isinstance(op, Repeat)]
         if rows:
             self._insert.run(connection, *rows)
         if levels is not None:
             levels.save()
-        for op in ops:
-            if isinstance(op, Flush) and op.also is not None:
-                op.also(connection)
-        self._waiting = waiting
-        for op in outcomes:
-            if op.budget is not None:
-                self._held_here[op.budget] = self._held_here.get(op.budget, 0) - op.held
-        for intent, problem in answers:
-            if problem is None and intent.budget is not None:
-                self._held_here[intent.budget] = self._held_here.get(intent.budget, 0) + intent.worst
-        done: list[tuple[Gate, Exception | None]] = [(op.gate, None) for op in ops if isinstance(op, Flush)]
-        return [*((intent.gate, problem) for intent, problem in answers), *done]
+        for op in live:
+            if isinstance(op, Flush):
+                if op.also is not None:
+                    op.also(connection)
+                done.answers.append((op.gate, None))
+        return done
 
-    def _admit(
-        self, levels: Levels | None, intents: list[Intent]
-    ) -> tuple[list[tuple[Intent, Exception | None]], deque[Intent], list[dict[str, Any]]]:
+    def _admit(self, levels: Levels | None, intents: list[Intent], done: _Done) -> list[dict[str, Any]]:
         """Answer every intent in its order: granted, refused for good, or kept until calls in flight have settled."""
-        answers: list[tuple[Intent, Exception | None]] = []
-        waiting: deque[Intent] = deque()
         rows: list[dict[str, Any]] = []
         held_here = any(self._held_here.values())
         for intent in intents:
             if intent.switch.stopped is not None:
-                answers.append((intent, BudgetExceeded("the run was stopped")))
+                done.answers.append((intent.gate, BudgetExceeded("the run was stopped")))
                 continue
             answer, node = levels.reserve(intent.budget, intent.worst) if levels else ("granted", None)
             if answer == "wait" and not held_here and not rows:
-                intent.waited_s += 0.05
+                intent.waited_s += WAIT_S
             if answer == "granted":
-                answers.append((intent, None))
+                done.answers.append((intent.gate, None))
+                done.hold(intent.budget, intent.worst)
                 rows.append(intent.row)
             elif node is not None and (answer == "refused" or intent.waited_s > FOREIGN_WAIT_S):
-                answers.append((intent, refusal(intent.row["model"], intent.worst, node)))
+                done.answers.append((intent.gate, refusal(intent.row["model"], intent.worst, node)))
             else:
-                waiting.append(intent)
-        return answers, waiting, rows
+                done.waiting.append(intent)
+        return rows
+
+
+def _unfenced(connection: Connection, ops: list[Op], done: _Done) -> list[Op]:
+    """The ops whose owner still owns its run; the others' callers are told that they lost it."""
+    fenced: dict[int, Fenced] = {}
+    for lease in {id(op.lease): op.lease for op in ops if op.lease is not None}.values():
+        try:
+            lease.check(connection)
+        except Fenced as error:
+            fenced[id(lease)] = error
+    if not fenced:
+        return ops
+    for op in ops:
+        if isinstance(op, Intent | Flush) and id(op.lease) in fenced:
+            done.answers.append((op.gate, fenced[id(op.lease)]))
+    return [op for op in ops if id(op.lease) not in fenced]

@@ -68,7 +68,7 @@ def signature_of(spec: ProgramSpec) -> type[dspy.Signature]:
     else:
         try:
             fresh = _parse(spec.signature, spec.instructions)
-        except Exception as error:  # noqa: BLE001 - DSPy's parser raises what Python's does
+        except Exception as error:
             raise ProgramError(
                 f"signature {spec.signature!r} cannot be read: {str(error).splitlines()[0]}",
                 hint="write it like \"text -> label: Literal['a', 'b']\", inputs left, outputs right",

@@ -45,7 +45,9 @@ def search(attempt: Attempt) -> None:
     brief = Brief(
         spec=plan.program, program=build(plan.program), train=plan.split.train, dev=plan.split.dev,
         metric=plan.metric, models=models, settings=plan.settings, seed=plan.task.seed,
-        concurrency=plan.task.concurrency, warm_ahead=plan.task.warm_ahead, switch=watch.search,
+        concurrency=plan.task.concurrency, switch=watch.search,
+        # Which bets are made ahead depends on time, so a replay would miss some.
+        warm_ahead=plan.task.warm_ahead and not attempt.gateway.replaying,
         report=lambda note: _heard(attempt, note),
     )  # fmt: skip
     found: dict[str, tuple[Candidate, int]] = {}

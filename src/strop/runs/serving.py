@@ -113,7 +113,8 @@ def load(
         version=found.label,
         spec=found.spec,
         program=program,
-        model=models.get(made) or ModelSettings(**(found.lineage.get("model_settings") or {"model": str(recorded)})),
+        model=models.get(made)
+        or ModelSettings.model_validate(found.lineage.get("model_settings") or {"model": str(recorded)}),
         gateway=gateway,
         metrics=found.metrics,
         metadata=json.loads(found.notes) if found.notes.startswith("{") else {},

@@ -20,6 +20,10 @@ class Backend(Protocol):
         """One read-only snapshot."""
         ...
 
+    def single(self) -> AbstractContextManager[Connection]:
+        """A connection for one statement that reads, perhaps without a transaction around it."""
+        ...
+
     def write(self, *, exclusive: bool) -> AbstractContextManager[Connection]:
         """One transaction, committed at the end, rolled back on error."""
         ...

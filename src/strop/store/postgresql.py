@@ -68,6 +68,11 @@ class Postgres:
             yield connection
 
     @contextmanager
+    def single(self) -> Generator[Connection]:
+        with self.read() as connection:
+            yield connection
+
+    @contextmanager
     def write(self, *, exclusive: bool) -> Generator[Connection]:
         with self._writers.begin() as connection:
             if exclusive:

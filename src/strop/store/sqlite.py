@@ -59,16 +59,24 @@ class SqliteFile:
 
     @contextmanager
     def read(self) -> Generator[Connection]:
+        with self.single() as connection:
+            driver = _driver(connection)
+            try:
+                driver.execute("BEGIN")
+                yield connection
+            finally:
+                driver.rollback()
+
+    @contextmanager
+    def single(self) -> Generator[Connection]:
+        """One statement needs no BEGIN: beside busy threads each further statement may wait for the interpreter."""
         try:
             connection = self._idle_readers.pop()
         except IndexError:
             connection = self._connect(query_only=True)
-        driver = _driver(connection)
         try:
-            driver.execute("BEGIN")
             yield connection
         finally:
-            driver.rollback()
             if self._closed or len(self._idle_readers) >= _KEPT_READERS:
                 connection.close()
             else:
@@ -187,6 +195,11 @@ class SqliteMemory:
     def read(self) -> Generator[Connection]:
         with self._turn, self._only_queries(not self._driver.in_transaction):
             yield self._connection
+
+    @contextmanager
+    def single(self) -> Generator[Connection]:
+        with self.read() as connection:
+            yield connection
 
     @contextmanager
     def write(self, *, exclusive: bool) -> Generator[Connection]:  # noqa: ARG002 - every SQLite writer is alone
