@@ -24,7 +24,7 @@ $(TOOLS)/bin/uv:
 
 setup: $(if $(filter $(TOOLS)/%,$(UV)),$(TOOLS)/bin/uv)
 	@[ -d .venv ] || echo "Setting up Strop and what it stands on (once, about 500 MB) ..."
-	@$(UV) sync --frozen --all-extras --quiet
+	@$(UV) sync --frozen --all-extras --quiet --compile-bytecode
 
 demo: setup
 	@$(RUN) strop demo

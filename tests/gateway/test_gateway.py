@@ -94,6 +94,61 @@ def test_dspy_reaches_the_gateway_with_rollouts_and_n_both_ways():
         assert len(w.simulation.asked) == 5
 
 
+def test_a_stopped_run_does_not_stop_another_that_waits_for_the_same_call():
+    asked = threading.Event()
+
+    def answer(request, rollout, index):
+        asked.set()
+        time.sleep(0.2)
+        if len(w.simulation.asked) == 1:
+            raise CallFailed(MODEL, "auth", "wrong key")
+        return respond("fine")
+
+    with world(answer) as w:
+        first, second = w.account("run:a"), w.account("run:b")
+        answers: list[str | None] = []
+
+        def fail() -> None:
+            with contextlib.suppress(RunStopped):
+                complete(w, first, "hello")
+
+        leader = threading.Thread(target=fail)
+        leader.start()
+        asked.wait()
+        first.switch.trip("cancelled", "by hand")
+        follower = threading.Thread(target=lambda: answers.append(complete(w, second, "again").message.text))
+        follower.start()
+        leader.join()
+        follower.join()
+        assert answers == ["fine"]
+        assert second.switch.stopped is None
+
+
+def test_a_refused_leader_leaves_the_call_to_the_follower():
+    with world(slowly(0.05)) as w:
+        poor, rich = w.account("run:poor", budget_usd="0.001"), w.account("run:rich", budget_usd=1)
+        holder = threading.Thread(target=complete, args=(w, poor, "holds the money"))
+        holder.start()
+        time.sleep(0.02)
+        outcomes: dict[str, object] = {}
+
+        def ask_for(name, account):
+            try:
+                outcomes[name] = complete(w, account, "same").message.text
+            except RunStopped as stop:
+                outcomes[name] = stop.cause
+
+        leader = threading.Thread(target=ask_for, args=("poor", poor))
+        leader.start()
+        time.sleep(0.01)
+        follower = threading.Thread(target=ask_for, args=("rich", rich))
+        follower.start()
+        poor.switch.trip("budget_exceeded", "spent")
+        for thread in (holder, leader, follower):
+            thread.join()
+        assert outcomes == {"poor": "budget_exceeded", "rich": "to same"}
+
+
 def test_a_budget_of_zero_makes_no_call_and_the_refusal_is_sticky():
     with world() as w:
         account = w.account(budget_usd=0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from strop.errors import BudgetExceeded, CallFailed, Fenced, ReplayMiss, StoreError
+from strop.errors import BudgetExceeded, CallFailed, Fenced, ReplayMiss, RunStopped, StoreError
 from strop.gateway.account import Account, seen_by_tap
 from strop.gateway.budget import Budgets
 from strop.gateway.call import (
@@ -144,20 +144,24 @@ class Gateway:
             )
             raise account.switch.trip("replay_miss", missing.message, error=missing)
         flight, mine = self._flights.join(key)
-        if not mine:
-            return self._repeat(channel, asked, flight.wait(), "shared")
+        while not mine:
+            try:
+                return self._repeat(channel, asked, flight.wait(), "shared")
+            except RunStopped:
+                # Perhaps it was the other caller's run that was stopped, and not this one.
+                account.switch.check()
+                flight, mine = self._flights.join(key)
         # Between the look-up and the join another caller may have landed the same call.
         known = self.ledger.recent(key, account.scope)
         response: Response | None = None
         try:
             call, response = (known, None) if known is not None else self._make(channel, asked)
         except BaseException as problem:
+            self._flights.leave(key)
             flight.land(None, problem)
             raise
-        else:
-            flight.land(call)
-        finally:
-            self._flights.leave(key)
+        self._flights.leave(key)
+        flight.land(call)
         if known is not None:
             return self._repeat(channel, asked, known, "replayed")
         seen_by_tap(call, "embedded" if channel.settings.embedded else "paid")
