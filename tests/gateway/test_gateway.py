@@ -126,7 +126,7 @@ def test_a_stopped_run_does_not_stop_another_that_waits_for_the_same_call():
 
 def test_a_refused_leader_leaves_the_call_to_the_follower():
     with world(slowly(0.05)) as w:
-        poor, rich = w.account("run:poor", budget_usd="0.0006"), w.account("run:rich", budget_usd=1)
+        poor, rich = w.account("run:poor", budget_usd="0.0005"), w.account("run:rich", budget_usd=1)
         holder = threading.Thread(target=complete, args=(w, poor, "holds the money"))
         holder.start()
         time.sleep(0.02)
