@@ -27,7 +27,7 @@ setup: $(if $(filter $(TOOLS)/%,$(UV)),$(TOOLS)/bin/uv)
 	@$(UV) sync --frozen --all-extras --quiet --compile-bytecode
 
 demo: setup
-	@$(RUN) strop demo
+	@STROP_COMMAND=.venv/bin/strop $(RUN) strop demo
 
 test: setup
 	$(RUN) pytest -n 2 --dist loadfile

@@ -22,7 +22,7 @@ from tests.support.campaign import outcome, rows, run, task_directory
 from tests.support.campaign_ledger import bought, budget, calls, count_calls, everything, integrity, money
 from tests.support.campaign_process import Child, strop
 
-LATENCY_MS = 20
+LATENCY_MS = 40
 CONCURRENCY = 16
 MODELS = {
     "task": {"model": "embedded/small", "latency_ms": LATENCY_MS},
@@ -102,7 +102,7 @@ def kill_at(directory: Path, moments: Sequence[int | str], log: Path) -> tuple[i
                 if child.wait() == 0:
                     break
             elif child.wait_until(lambda wanted=moment: count_calls(directory) >= wanted):
-                time.sleep(chance.uniform(0, 0.03))
+                time.sleep(chance.uniform(0, LATENCY_MS / 2000))
                 child.kill()
             if "ended" in child.text:
                 break
@@ -173,9 +173,9 @@ def kill_and_compare(tmp_path: Path, algorithm: str, size: str, chains: Sequence
 
 
 @pytest.mark.parametrize("algorithm", ["miprov2", "gepa"])
-def test_three_kills_and_a_resume_make_the_same_run(tmp_path: Path, algorithm: str) -> None:
+def test_a_few_kills_and_a_resume_make_the_same_run(tmp_path: Path, algorithm: str) -> None:
     chance = random.Random(f"short {algorithm}")
-    kill_and_compare(tmp_path, algorithm, "short", [[*sorted(chance.sample(range(20, 150), 2)), "version write 3"]])
+    kill_and_compare(tmp_path, algorithm, "short", [[*sorted(chance.sample(range(20, 150), 3)), "version write 3"]])
 
 
 @pytest.mark.soak

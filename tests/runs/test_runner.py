@@ -228,3 +228,12 @@ def test_a_different_test_set_is_a_first_look_and_the_same_one_is_not():
             assert result.data["test"]["look"] >= look
         fresh = w.run(w.plan(n=160))
         assert fresh.data["test"]["look"] == 1
+
+
+def test_a_finished_run_repeated_makes_no_bets():
+    with works(knows_with_demos) as w:
+        search = {"name": "bootstrap_random_search", "num_candidate_programs": 4}
+        first, again = w.run(w.plan(algorithm=search)), w.run(w.plan(algorithm=search))
+        assert first.data["cost"]["new_calls"] > 0
+        assert again.data["cost"]["new_calls"] == 0
+        assert again.data["test"] == first.data["test"]

@@ -30,6 +30,11 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def typed(words: str) -> str:
+    """A command as it has to be typed here: STROP_COMMAND names the program where it is not on the path."""
+    return f"{os.environ.get('STROP_COMMAND', 'strop')} {words}"
+
+
 def show(text: str = "") -> None:
     """A line of the result on stdout."""
     sys.stdout.write(printable(text) + "\n")

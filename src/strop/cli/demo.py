@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from strop.cli.console import PREPARING
+from strop.cli.console import PREPARING, typed
 from strop.cli.options import Json, Quiet, noun
 
 app = noun("Watch a real optimisation with small offline models.")
@@ -70,6 +70,6 @@ def _folder(*, fresh: bool) -> Path:
 
 
 def _then(folder: Path, result: Any) -> list[str]:
-    used = [f'Use it: strop predict {result.data["task"]} -C {folder} description="a chess game"']
-    yours = ["Yours:  strop init my-task, and put your data and model into my-task/strop.yaml"]
+    used = ["Use it: " + typed(f'predict {result.data["task"]} -C {folder} description="a chess game"')]
+    yours = ["Yours:  " + typed("init my-task") + ", and put your data and model into my-task/strop.yaml"]
     return [*(used if result.version is not None else []), *yours]

@@ -21,7 +21,7 @@ def init(
 ) -> None:
     """Write a commented strop.yaml and data that run as they are."""
     from strop import examples
-    from strop.cli.console import emit, show, table
+    from strop.cli.console import emit, show, table, typed
 
     if list_:
         rows = [(name, examples.describe(name)) for name in examples.names()]
@@ -34,4 +34,4 @@ def init(
     for path in files:
         show(f"wrote {path}")
     where = "" if directory == Path() else f" {directory}"
-    show(f"Next: strop optimize{where} --dry-run, then strop optimize{where}")
+    show(f"Next: {typed(f'optimize{where} --dry-run')}, then {typed(f'optimize{where}')}")

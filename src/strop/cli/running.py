@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from strop.cli.console import emit, show, tell, width
+from strop.cli.console import emit, show, tell, typed, width
 from strop.cli.house import TASK_FILE
 from strop.cli.interrupts import Interrupts
 from strop.cli.live import view
@@ -119,10 +119,10 @@ def next_steps(data: Mapping[str, Any], task: Path, given: Sequence[str] = ()) -
     where = "" if here and usual else f" {shlex.quote(str(folder if usual else task))}"
     if data["status"] in {"cancelled", "failed", "timeout", "budget_exceeded"}:
         more = {"budget_exceeded": " --budget USD", "timeout": " --timeout SECONDS"}.get(data["status"], "")
-        return [f"Resume: strop optimize{where} --resume {data['run_id']}{more}"]
+        return ["Resume: " + typed(f"optimize{where} --resume {data['run_id']}{more}")]
     options = "".join(f" {word}" for word in given)
     look = "" if here else f" -C {shlex.quote(str(folder))}"
     return [
-        f"Repeat: strop optimize{where}{options}   (free: answered from the ledger)",
-        f"Look:   strop runs show {data['run_id']}{look}",
+        "Repeat: " + typed(f"optimize{where}{options}") + "   (free: answered from the ledger)",
+        "Look:   " + typed(f"runs show {data['run_id']}{look}"),
     ]

@@ -86,6 +86,14 @@ class Journal:
         with self._store.read() as connection:
             return [_record(row) for row in connection.execute(query).mappings()]
 
+    def done_before(self, record: RunRecord) -> bool:
+        """Whether the same task was completed on the same data: then every call that it needs is recorded."""
+        same = select(runs.c.spec).where(
+            runs.c.data_fingerprint == record.data_fingerprint, runs.c.status == "completed", runs.c.id != record.id
+        )
+        with self._store.read() as connection:
+            return any(spec == record.spec for spec in connection.execute(same).scalars())
+
     def begin(self, id: str, lease: Lease) -> None:
         """Another attempt starts."""
         self._update(id, lease, status="running", attempts=runs.c.attempts + 1, cancel_requested=0, error=None)

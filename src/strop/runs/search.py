@@ -42,12 +42,13 @@ def search(attempt: Attempt) -> None:
         prompt=attempt.gateway.lm(plan.models["prompt"], account, phase="search", role="prompt"),
         teacher=attempt.gateway.lm(plan.models["teacher"], account, phase="search", role="teacher"),
     )
+    # Which bets are made ahead depends on time: where every needed call is recorded they would only cost.
+    recorded = attempt.gateway.replaying or attempt.journal.done_before(attempt.record)
     brief = Brief(
         spec=plan.program, program=build(plan.program), train=plan.split.train, dev=plan.split.dev,
         metric=plan.metric, models=models, settings=plan.settings, seed=plan.task.seed,
         concurrency=plan.task.concurrency, switch=watch.search,
-        # Which bets are made ahead depends on time, so a replay would miss some.
-        warm_ahead=plan.task.warm_ahead and not attempt.gateway.replaying,
+        warm_ahead=plan.task.warm_ahead and not recorded,
         report=lambda note: _heard(attempt, note),
     )  # fmt: skip
     found: dict[str, tuple[Candidate, int]] = {}
