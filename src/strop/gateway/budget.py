@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 
 from strop.errors import BudgetExceeded, StoreError
 from strop.gateway.money import show
 from strop.gateway.tables import budgets
-from strop.store import Lease, Prepared, Store
+from strop.store import Lease, Prepared, Store, Upsert
 
 Answer = Literal["granted", "wait", "refused"]
 
@@ -33,31 +34,45 @@ class Node:
         return None if self.limit is None else self.limit - self.spent - self.held
 
 
-_FETCH = Prepared(select(budgets).where(budgets.c.id == bindparam("id")), ("id",))
-_FETCH_LOCKED = Prepared(select(budgets).where(budgets.c.id == bindparam("id")).with_for_update(), ("id",))
-_SAVE = Prepared(
-    update(budgets)
-    .where(budgets.c.id == bindparam("b_id"))
-    .values(spent_pico=bindparam("b_spent"), held_pico=bindparam("b_held")),
-    ("b_id", "b_spent", "b_held"),
-)
+@cache
+def _fetch(n: int, *, lock: bool) -> Prepared:
+    """Rows of `n` budgets, in the order of their ids so that processes lock them in the same order."""
+    names = [f"id{number}" for number in range(n)]
+    query = select(budgets).where(or_(*(budgets.c.id == bindparam(name) for name in names))).order_by(budgets.c.id)
+    return Prepared(query.with_for_update() if lock else query, names)
+
+
+_SAVE = Upsert(budgets, key="id", update=("spent_pico", "held_pico"))
 
 
 class Levels:
-    """The budget rows of one transaction: loaded once, changed in memory, written back once."""
+    """The budget rows of one transaction: loaded once, changed in memory, written back once.
 
-    def __init__(self, connection: Connection, ids: Iterable[str], *, lock: bool) -> None:
+    `chains` remembers which budgets stand above which (that never changes), so that all are fetched together.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        ids: Iterable[str],
+        *,
+        lock: bool,
+        chains: dict[str, tuple[str, ...]] | None = None,
+    ) -> None:
         self._connection = connection
         self._nodes: dict[str, Node] = {}
-        wanted = sorted(set(ids))
+        known = {} if chains is None else chains
+        wanted = sorted({above for id in ids for above in known.get(id, (id,))})
         while wanted:
-            for wanted_id in wanted:
-                row = (_FETCH_LOCKED if lock else _FETCH).first(connection, {"id": wanted_id})
-                if row is None:
-                    raise StoreError(f"there is no budget {wanted_id!r}")
-                id, parent, limit, spent, held = row
+            query = _fetch(len(wanted), lock=lock)
+            for id, parent, limit, spent, held in query.all(connection, {f"id{n}": id for n, id in enumerate(wanted)}):
                 self._nodes[id] = Node(id=id, parent=parent, limit=limit, spent=spent, held=held)
+            missing = [id for id in wanted if id not in self._nodes]
+            if missing:
+                raise StoreError(f"there is no budget {missing[0]!r}")
             wanted = sorted({n.parent for n in self._nodes.values() if n.parent} - self._nodes.keys())
+        for id in self._nodes:
+            known[id] = tuple(node.id for node in self.chain(id))
 
     def chain(self, budget: str | None) -> list[Node]:
         """The node and everything above it."""
@@ -94,9 +109,14 @@ class Levels:
 
     def save(self) -> None:
         """Write the changed rows back."""
-        rows = [{"b_id": n.id, "b_spent": n.spent, "b_held": n.held} for n in self._nodes.values() if n.changed]
-        if rows:
-            _SAVE.run(self._connection, *rows)
+        _SAVE.run(
+            self._connection,
+            [
+                {"id": n.id, "parent": n.parent, "limit_pico": n.limit, "spent_pico": n.spent, "held_pico": n.held}
+                for n in self._nodes.values()
+                if n.changed
+            ],
+        )
 
 
 class Budgets:

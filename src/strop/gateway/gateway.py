@@ -326,7 +326,7 @@ class Gateway:
         }
         account = channel.account
         self.ledger.writer.submit(
-            Outcome(values=values, budget=account.budget, held=worst, spent=spent, lease=account.lease)
+            Outcome(row={**row, **values}, budget=account.budget, held=worst, spent=spent, lease=account.lease)
         )
         return Recorded(id=row["id"], response=text, failure=failure, use=use, cost_pico=cost, latency_us=took)
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection
 
 from strop.errors import BudgetExceeded, Fenced, StoreError, StropError
 from strop.gateway.budget import Levels, refusal
 from strop.gateway.switch import Switch
 from strop.gateway.tables import calls
-from strop.store import Lease, Prepared, Store
+from strop.store import Lease, Store, Upsert
 
 BATCH = 512
 IDLE_S = 0.2
@@ -64,9 +64,9 @@ class Intent:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A call that ended: the columns that change, and how its reservation is settled."""
+    """A call that ended: its row as it is now, and how its reservation is settled."""
 
-    values: Mapping[str, Any]
+    row: Mapping[str, Any]
     budget: str | None
     held: int
     spent: int
@@ -91,10 +91,6 @@ class Flush:
 
 
 Op = Intent | Outcome | Repeat | Flush
-ROW_COLUMNS = (
-    "id", "key", "scope", "phase", "role", "model", "status", "source", "origin", "attempt", "final", "request",
-    "price", "worst_pico", "cost_pico", "budget", "owner", "queued_us", "started_us", "finished_us",
-)  # fmt: skip
 _OUTCOME_COLUMNS = (
     "status", "final", "response", "error_kind", "error", "tokens_in", "tokens_out", "tokens_cached",
     "tokens_reasoning", "cost_pico", "started_us", "finished_us",
@@ -124,12 +120,8 @@ class Writer:
         self._unsaved: list[Op] = []
         self._held_here: dict[str, int] = {}
         self._closed = False
-        self._insert = Prepared(calls.insert(), ROW_COLUMNS)
-        ended = {name: bindparam(f"c_{name}") for name in _OUTCOME_COLUMNS}
-        self._update = Prepared(
-            update(calls).where(calls.c.id == bindparam("c_id")).values(ended),
-            [f"c_{name}" for name in ("id", *_OUTCOME_COLUMNS)],
-        )
+        self._calls = Upsert(calls, key="id", update=_OUTCOME_COLUMNS)
+        self._chains: dict[str, tuple[str, ...]] = {}
         self._thread = threading.Thread(target=self._run, name="strop-ledger", daemon=True)
         self._thread.start()
 
@@ -219,19 +211,15 @@ class Writer:
         outcomes = [op for op in live if isinstance(op, Outcome)]
         intents = [op for op in live if isinstance(op, Intent)]
         ids = {op.budget for op in (*outcomes, *intents) if op.budget is not None}
-        levels = Levels(connection, ids, lock=self._store.dialect == "postgresql") if ids else None
-        if outcomes:
-            self._update.run(
-                connection, *({f"c_{k}": op.values.get(k) for k in ("id", *_OUTCOME_COLUMNS)} for op in outcomes)
-            )
+        levels = Levels(connection, ids, lock=self._store.dialect == "postgresql", chains=self._chains) if ids else None
         for op in outcomes:
             if levels is not None and op.budget is not None:
                 levels.settle(op.budget, op.held, op.spent)
                 done.hold(op.budget, -op.held)
-        rows = self._admit(levels, intents, done)
-        rows += [dict(op.row) for op in live if isinstance(op, Repeat)]
-        if rows:
-            self._insert.run(connection, *rows)
+        rows: list[Mapping[str, Any]] = [op.row for op in outcomes]
+        rows += self._admit(levels, intents, done)
+        rows += [op.row for op in live if isinstance(op, Repeat)]
+        self._calls.run(connection, rows)
         if levels is not None:
             levels.save()
         for op in live:
@@ -241,9 +229,9 @@ class Writer:
                 done.answers.append((op.gate, None))
         return done
 
-    def _admit(self, levels: Levels | None, intents: list[Intent], done: _Done) -> list[dict[str, Any]]:
+    def _admit(self, levels: Levels | None, intents: list[Intent], done: _Done) -> list[Mapping[str, Any]]:
         """Answer every intent in its order: granted, refused for good, or kept until calls in flight have settled."""
-        rows: list[dict[str, Any]] = []
+        rows: list[Mapping[str, Any]] = []
         held_here = any(self._held_here.values())
         for intent in intents:
             if intent.switch.stopped is not None:

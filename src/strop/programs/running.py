@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     import dspy
@@ -46,4 +47,21 @@ def _tune() -> None:
         except TypeError:
             return original(kind)
 
+    _cache_fields()
     setattr(utils, "TypeAdapter", type_adapter)  # noqa: B010 - a plain assignment would be a type error for a class
+
+
+def _cache_fields() -> None:
+    """Sort a signature's fields once: DSPy does it two dozen times a call. A signature's fields never change."""
+    from dspy.signatures.signature import SignatureMeta
+
+    sort: Any = getattr(SignatureMeta, "_get_fields_with_type")  # noqa: B009 - there is no public place between
+    sorted_: WeakKeyDictionary[Any, dict[str, dict[str, Any]]] = WeakKeyDictionary()
+
+    def fields_of_type(signature: Any, kind: str) -> dict[str, Any]:
+        known = sorted_.setdefault(signature, {})
+        if kind not in known:
+            known[kind] = sort(signature, kind)
+        return dict(known[kind])
+
+    setattr(SignatureMeta, "_get_fields_with_type", fields_of_type)  # noqa: B010

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.elements import ClauseElement
 
@@ -43,6 +43,17 @@ class Prepared:
         cursor.close()
         return found
 
+    def all(self, connection: Connection, row: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """Every row of the answer, in the order of the statement's columns."""
+        text, given = self._given(connection, (row,))
+        if connection.dialect.name != "sqlite":
+            return connection.exec_driver_sql(text, given[0]).all()
+        cursor = connection.connection.cursor()
+        cursor.execute(text, given[0])
+        found: Sequence[Sequence[Any]] = cursor.fetchall()
+        cursor.close()
+        return found
+
     def _given(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[Any]]:
         name = connection.dialect.name
         if name not in self._text:
@@ -57,3 +68,40 @@ class Prepared:
         if order is None:
             return text, [dict(row) for row in rows]
         return text, [tuple(row[key] for key in order) for row in rows]
+
+
+class Upsert:
+    """Inserts rows, or changes the `update` columns of those whose `key` exists: many rows in few statements.
+
+    SQLite's driver lets go of the interpreter at every row of an `executemany`, and beside busy threads each time may
+    cost milliseconds; so rows travel together, in groups of a few fixed sizes whose statements stay prepared.
+    """
+
+    _SIZES = (64, 16, 4, 1)
+
+    def __init__(self, table: Table, *, key: str, update: Sequence[str]) -> None:
+        self._columns = [column.name for column in table.columns]
+        changes = ", ".join(f"{name} = excluded.{name}" for name in update)
+        # Only names of our own tables and columns become text; every value is a parameter.
+        self._head = f"INSERT INTO {table.name} ({', '.join(self._columns)}) VALUES "  # noqa: S608
+        self._tail = f" ON CONFLICT ({key}) DO UPDATE SET {changes}"
+        group = f"({', '.join('?' * len(self._columns))})"
+        self._sqlite = {size: self._head + ", ".join([group] * size) + self._tail for size in self._SIZES}
+        self._postgresql = self._head + f"({', '.join(f'%({name})s' for name in self._columns)})" + self._tail
+
+    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write `rows`; a column that a row does not name is NULL."""
+        if not rows:
+            return
+        columns = self._columns
+        if connection.dialect.name != "sqlite":
+            given = [{name: row.get(name) for name in columns} for row in rows]
+            connection.exec_driver_sql(self._postgresql, given)
+            return
+        cursor = connection.connection.cursor()
+        done = 0
+        while done < len(rows):
+            size = next(size for size in self._SIZES if size <= len(rows) - done)
+            part = rows[done : done + size]
+            cursor.execute(self._sqlite[size], [row.get(name) for row in part for name in columns])
+            done += size
