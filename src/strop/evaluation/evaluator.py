@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from strop.datasets import Example
 from strop.errors import StropError
 from strop.evaluation.evaluation import Evaluation, Row
-from strop.gateway import Switch, Tapped, tap, usd
+from strop.gateway import Lanes, Switch, Tapped, lanes, tap, usd
 from strop.metrics import Metric, Score, Usage
 from strop.programs import running_on
 
@@ -78,10 +78,10 @@ def evaluate(
                 work.stop.set()
                 return
 
-    with running_on(lm):
+    with running_on(lm), lanes(Lanes(concurrency)) as limit:
         crew = [
             threading.Thread(target=contextvars.copy_context().run, args=(worker,), daemon=True, name=f"strop-eval-{i}")
-            for i in range(min(concurrency, len(examples)))
+            for i in range(min(limit.workers, len(examples)))
         ]
         for thread in crew:
             thread.start()

@@ -4,6 +4,7 @@ from strop.gateway.account import Account, Spending, Tapped, tap
 from strop.gateway.budget import Budgets, Node
 from strop.gateway.call import Failure, Recorded, Role
 from strop.gateway.gateway import Gateway
+from strop.gateway.lanes import Lanes, lanes
 from strop.gateway.ledger import Ledger, Line
 from strop.gateway.money import PICO, pico, show, usd
 from strop.gateway.prices import Price, PriceTable, TokenUse
@@ -21,6 +22,7 @@ __all__ = [
     "Failure",
     "FunctionProvider",
     "Gateway",
+    "Lanes",
     "Ledger",
     "Line",
     "ModelSettings",
@@ -35,6 +37,7 @@ __all__ = [
     "Switch",
     "Tapped",
     "TokenUse",
+    "lanes",
     "pico",
     "show",
     "tap",

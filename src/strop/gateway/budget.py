@@ -12,12 +12,12 @@ from sqlalchemy import Connection, bindparam, or_, select, update
 from strop.errors import BudgetExceeded, StoreError
 from strop.gateway.money import show
 from strop.gateway.tables import budgets
-from strop.store import Lease, Prepared, Store, Upsert
+from strop.store import Lease, Prepared, Store, Upsert, state_of
 
 Answer = Literal["granted", "wait", "refused"]
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Node:
     """One level: what may be spent, what is spent for good, what is held for calls in flight (picodollars)."""
 
@@ -45,40 +45,53 @@ def _fetch(n: int, *, lock: bool) -> Prepared:
 _SAVE = Upsert(budgets, key="id", update=("spent_pico", "held_pico"))
 
 
-class Levels:
-    """The budget rows of one transaction: loaded once, changed in memory, written back once.
+class Shelf:
+    """Budgets as a transaction left them, good until anybody changes the database; and which stand above which."""
 
-    `chains` remembers which budgets stand above which (that never changes), so that all are fetched together.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        ids: Iterable[str],
-        *,
-        lock: bool,
-        chains: dict[str, tuple[str, ...]] | None = None,
-    ) -> None:
-        self._connection = connection
+    def __init__(self) -> None:
+        self.chains: dict[str, tuple[str, ...]] = {}
         self._nodes: dict[str, Node] = {}
-        known = {} if chains is None else chains
-        wanted = sorted({above for id in ids for above in known.get(id, (id,))})
+        self._state: object = None
+
+    def take(self, ids: Iterable[str], state: object) -> dict[str, Node] | None:
+        """The budgets and all above them as they are now, if that is known. What is taken is gone until kept again."""
+        known, self._nodes = self._nodes, {}
+        fits = state is not None and state == self._state
+        return known if fits and known.keys() >= set(ids) else None
+
+    def keep(self, nodes: dict[str, Node], state: object) -> None:
+        """`nodes` are committed, and the database was in this state at the end of the transaction."""
+        for node in nodes.values():
+            node.changed = False
+        self._nodes, self._state = nodes, state
+
+
+class Levels:
+    """The budget rows of one transaction: loaded once, changed in memory, written back once."""
+
+    def __init__(self, connection: Connection, ids: Iterable[str], *, lock: bool, shelf: Shelf | None = None) -> None:
+        self._connection = connection
+        chains = {} if shelf is None else shelf.chains
+        known = None if shelf is None else shelf.take(ids, state_of(connection))
+        self.nodes: dict[str, Node] = known or {}
+        wanted = [] if known else sorted({above for id in ids for above in chains.get(id, (id,))})
         while wanted:
             query = _fetch(len(wanted), lock=lock)
             for id, parent, limit, spent, held in query.all(connection, {f"id{n}": id for n, id in enumerate(wanted)}):
-                self._nodes[id] = Node(id=id, parent=parent, limit=limit, spent=spent, held=held)
-            missing = [id for id in wanted if id not in self._nodes]
+                self.nodes[id] = Node(id=id, parent=parent, limit=limit, spent=spent, held=held)
+            missing = [id for id in wanted if id not in self.nodes]
             if missing:
                 raise StoreError(f"there is no budget {missing[0]!r}")
-            wanted = sorted({n.parent for n in self._nodes.values() if n.parent} - self._nodes.keys())
-        for id in self._nodes:
-            known[id] = tuple(node.id for node in self.chain(id))
+            wanted = sorted({n.parent for n in self.nodes.values() if n.parent} - self.nodes.keys())
+        if not known:
+            for id in self.nodes:
+                chains[id] = tuple(node.id for node in self.chain(id))
 
     def chain(self, budget: str | None) -> list[Node]:
         """The node and everything above it."""
         nodes: list[Node] = []
         while budget is not None:
-            node = self._nodes[budget]
+            node = self.nodes[budget]
             nodes.append(node)
             budget = node.parent
         return nodes
@@ -113,7 +126,7 @@ class Levels:
             self._connection,
             [
                 {"id": n.id, "parent": n.parent, "limit_pico": n.limit, "spent_pico": n.spent, "held_pico": n.held}
-                for n in self._nodes.values()
+                for n in self.nodes.values()
                 if n.changed
             ],
         )

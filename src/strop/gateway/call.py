@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
@@ -53,24 +53,59 @@ def canonical(request: Request) -> bytes:
 _PLAIN = {"id", "model", "message", "finish_reason", "usage"}
 
 
+class Reply:
+    """A model's answer: fresh, or as it was stored; either is made into the other only when asked for."""
+
+    __slots__ = ("_response", "_stored")
+
+    def __init__(self, *, response: Response | None = None, stored: str | None = None) -> None:
+        self._response = response
+        self._stored = stored
+
+    @property
+    def response(self) -> Response:
+        if self._response is None:
+            assert self._stored is not None
+            self._response = revived(self._stored)
+        return self._response
+
+    @property
+    def text(self) -> str | None:
+        """The answer when it is text and nothing else, else None."""
+        from dspy import lm15
+
+        if self._response is None:
+            assert self._stored is not None
+            stored = orjson.loads(self._stored)
+            if _is_plain(stored):
+                return stored["message"]["parts"][0]["text"]
+        parts = self.response.message.parts
+        only = parts[0] if len(parts) == 1 else None
+        return only.text if isinstance(only, lm15.TextPart) else None
+
+
+def _is_plain(stored: dict[str, Any]) -> bool:
+    parts = stored["message"]["parts"]
+    return (
+        stored.keys() <= _PLAIN
+        and len(parts) == 1
+        and parts[0].keys() == {"type", "text"}
+        and parts[0]["type"] == "text"
+    )
+
+
 def revived(text: str) -> Response:
     """The response that was stored as `text`."""
     from dspy import lm15
     from dspy._vendor.lm15.serde import response_from_dict
 
     stored = orjson.loads(text)
-    parts = stored["message"]["parts"]
-    if (
-        stored.keys() <= _PLAIN
-        and len(parts) == 1
-        and parts[0].keys() == {"type", "text"}
-        and parts[0]["type"] == "text"
-    ):
+    if _is_plain(stored):
         # Nearly every answer: the general way checks what was checked when it was stored, at three times the cost.
         return lm15.Response(
             id=stored.get("id"),
             model=stored["model"],
-            message=lm15.Message(role="assistant", parts=(lm15.TextPart(parts[0]["text"]),)),
+            message=lm15.Message(role="assistant", parts=(lm15.TextPart(stored["message"]["parts"][0]["text"]),)),
             finish_reason=stored["finish_reason"],
             usage=lm15.Usage(**stored["usage"]),
         )

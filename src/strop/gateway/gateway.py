@@ -16,20 +16,21 @@ from strop.gateway.budget import Budgets
 from strop.gateway.call import (
     Failure,
     Recorded,
+    Reply,
     Role,
     Source,
     call_key,
-    canonical,
     new_id,
     now_us,
     process_name,
-    revived,
 )
 from strop.gateway.flights import Flights
+from strop.gateway.lanes import lanes_here
 from strop.gateway.ledger import Ledger
 from strop.gateway.pace import Pace
 from strop.gateway.prices import Price, PriceTable, TokenUse, byte_bound
 from strop.gateway.provider import Provider
+from strop.gateway.question import Question
 from strop.gateway.redact import Redactor, storable
 from strop.gateway.settings import ModelSettings
 from strop.gateway.writer import Intent, Outcome, Repeat
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
 
     from strop.gateway.lm import GatewayLM
 
-MEDIA_TOKENS = 50_000
-# Providers put a prompt of their own around tools: Anthropic documents up to 530 tokens.
-TOOLS_TOKENS = 1_000
 REPEAT = -1
 BACKOFF_S, BACKOFF_CAP_S = 0.5, 30.0
 
@@ -61,12 +59,11 @@ class Channel:
     role: Role
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Asked:
     """One call about to be made."""
 
-    request: Request
-    body: bytes
+    question: Question
     key: str
     rollout: int | None
     index: int
@@ -124,7 +121,11 @@ class Gateway:
         self.ledger.close()
 
     def complete(self, channel: Channel, request: Request, *, rollout: int | None, index: int) -> Response:
-        """Answer one request from the ledger, from a call in flight, or by making the call.
+        """Answer any request; raises as `answer` does."""
+        return self.answer(channel, Question.of(request), rollout=rollout, index=index).response
+
+    def answer(self, channel: Channel, question: Question, *, rollout: int | None, index: int) -> Reply:
+        """Answer one question from the ledger, from a call in flight, or by making the call.
 
         Raises:
             RunStopped: the account was stopped, by this call or before.
@@ -132,9 +133,8 @@ class Gateway:
         """
         account = channel.account
         account.switch.check()
-        body = canonical(request)
-        key = call_key(body, channel.provider.endpoint, rollout, index)
-        asked = Asked(request=request, body=body, key=key, rollout=rollout, index=index, queued_us=now_us())
+        key = call_key(question.body, channel.provider.endpoint, rollout, index)
+        asked = Asked(question=question, key=key, rollout=rollout, index=index, queued_us=now_us())
         known = self.ledger.recorded(key, account.scope)
         if known is not None:
             return self._repeat(channel, asked, known, "replayed")
@@ -188,7 +188,7 @@ class Gateway:
                 self._paces[settings] = Pace(settings)
             return self._paces[settings]
 
-    def _answer(self, channel: Channel, call: Recorded, response: Response | None) -> Response:
+    def _answer(self, channel: Channel, call: Recorded, response: Response | None) -> Reply:
         """The response of a finished call, or its failure; a failing provider ends the run here."""
         if call.failure is not None:
             down = channel.account.health(channel.settings).failed(call.failure)
@@ -196,12 +196,9 @@ class Gateway:
                 raise channel.account.switch.trip("provider_down", down.message, error=down)
             raise CallFailed(channel.settings.model, call.failure.kind, call.failure.detail)
         channel.account.health(channel.settings).answered()
-        if response is not None:
-            return response
-        assert call.response is not None
-        return revived(call.response)
+        return Reply(response=response, stored=call.response)
 
-    def _repeat(self, channel: Channel, asked: Asked, known: Recorded, source: Source) -> Response:
+    def _repeat(self, channel: Channel, asked: Asked, known: Recorded, source: Source) -> Reply:
         """Answer with what is known already, and note that it cost nothing now."""
         now = now_us()
         row = self._row(channel, asked, attempt=REPEAT, worst=0)
@@ -242,18 +239,21 @@ class Gateway:
         self, channel: Channel, asked: Asked, attempt: int
     ) -> tuple[Recorded, Response | None, CallFailed | None]:
         worst = self._worst_case(channel, asked)
-        output_limit = asked.request.config.max_tokens or channel.settings.output_limit
+        output_limit = asked.question.max_tokens or channel.settings.output_limit
         counters = channel.account.counters
-        with channel.pace.turn(len(asked.body) // 4 + output_limit, channel.account.switch):
+        lane = lanes_here()
+        with channel.pace.turn(len(asked.question.body) // 4 + output_limit, channel.account.switch):
             row = self._row(channel, asked, attempt=attempt, worst=worst)
             self._declare(channel, row, worst)
             counters.add("bought")
+            if lane is not None:
+                lane.take(channel.account.switch)
             counters.add("in_flight")
             started, clock = now_us(), time.perf_counter_ns()
             response: Response | None = None
             error: CallFailed | None = None
             try:
-                response = channel.provider.complete(asked.request, rollout=asked.rollout, index=asked.index)
+                response = channel.provider.complete(asked.question.request, rollout=asked.rollout, index=asked.index)
             except CallFailed as failure:
                 error = failure
             except Exception as bug:  # noqa: BLE001 - a provider that breaks is a failed call, with its own words
@@ -262,6 +262,8 @@ class Gateway:
                 )
             finally:
                 counters.add("in_flight", -1)
+                if lane is not None:
+                    lane.give()
             took = (time.perf_counter_ns() - clock) // 1000
         final = error is None or not error.transient or attempt == channel.settings.retries
         return self._settle(channel, row, response, error, started=started, took=took, final=final), response, error
@@ -331,15 +333,15 @@ class Gateway:
         return Recorded(id=row["id"], response=text, failure=failure, use=use, cost_pico=cost, latency_us=took)
 
     def _worst_case(self, channel: Channel, asked: Asked) -> int:
-        request = asked.request
-        unseen = MEDIA_TOKENS * asked.body.count(b'"media_type"') + (TOOLS_TOKENS if request.tools else 0)
+        question = asked.question
         return channel.price.worst_case(
-            text_bytes=byte_bound(asked.body) + unseen,
-            messages=len(request.messages),
-            output_limit=request.config.max_tokens or channel.settings.output_limit,
+            text_bytes=byte_bound(question.body) + question.unseen,
+            messages=question.messages,
+            output_limit=question.max_tokens or channel.settings.output_limit,
         )
 
     def _row(self, channel: Channel, asked: Asked, *, attempt: int, worst: int) -> dict[str, Any]:
+        """A row of the table, its columns in their order: that is the cheapest to write."""
         account = channel.account
         return {
             "id": new_id(),
@@ -353,7 +355,14 @@ class Gateway:
             "origin": None,
             "attempt": attempt,
             "final": False,
-            "request": None if attempt == REPEAT else self._redact(asked.body.decode()),
+            "request": None if attempt == REPEAT else asked.question.stored(self._redact),
+            "response": None,
+            "error_kind": None,
+            "error": None,
+            "tokens_in": None,
+            "tokens_out": None,
+            "tokens_cached": None,
+            "tokens_reasoning": None,
             "price": channel.price_text,
             "worst_pico": worst,
             "cost_pico": None,

@@ -16,6 +16,8 @@ from dspy.clients.call_result import legacy_output
 from dspy.clients.errors import error_boundary
 
 from strop.errors import CallFailed, FailureKind
+from strop.gateway.call import Reply
+from strop.gateway.question import Question
 
 if TYPE_CHECKING:
     from dspy._vendor.lm15.types import StreamEvent
@@ -50,7 +52,6 @@ _sample: ContextVar[_Sample | None] = ContextVar("strop_sample", default=None)
 
 
 _PIECE = re.compile(r"\s*\S+|\s+")
-_PLAIN_OPTIONS = {"temperature", "max_tokens", "rollout_id", "n"}
 
 
 def _nobody_listens(lm: dspy.LM) -> bool:
@@ -65,33 +66,12 @@ def _nobody_listens(lm: dspy.LM) -> bool:
     )
 
 
-def _plain_request(model: str, messages: Any, options: dict[str, Any]) -> lm15.Request | None:
-    """The request that DSPy would make of plain text messages, at a third of the cost; None for anything else."""
-    if not messages or not options.keys() <= _PLAIN_OPTIONS:
-        return None
-    system: str | None = None
-    turns: list[lm15.Message] = []
-    for place, message in enumerate(messages):
-        role, text = message.get("role"), message.get("content")
-        if len(message) != 2 or not isinstance(text, str) or not text:
-            return None
-        if role == "system" and place == 0:
-            system = text
-        elif role in {"user", "assistant"}:
-            make = lm15.Message.user if role == "user" else lm15.Message.assistant
-            turns.append(make(text))
-        else:
-            return None
-    config = lm15.Config(max_tokens=options.get("max_tokens"), temperature=options.get("temperature"))
-    return lm15.Request(model=model, messages=tuple(turns), system=system, config=config)
-
-
-def _plain_text(response: lm15.Response) -> Any:
+def _plain_text(reply: Reply) -> Any:
     """What DSPy hands its adapters: the text, or a mapping when there is more than text."""
-    parts = response.message.parts
-    if len(parts) == 1 and isinstance(parts[0], lm15.TextPart):
-        return parts[0].text
-    output = legacy_output(response)
+    text = reply.text
+    if text is not None:
+        return text
+    output = legacy_output(reply.response)
     return output["text"] if len(output) == 1 else output
 
 
@@ -133,12 +113,15 @@ class GatewayEngine:
         return self.channel.provider.features - {"function_calling", "reasoning", "response_schema"}
 
     def complete(self, request: lm15.Request) -> lm15.Response:
+        return self.answer(Question.of(request)).response
+
+    def answer(self, question: Question) -> Reply:
         sample = _sample.get()
         rollout, index = (None, 0) if sample is None else (sample.rollout, sample.next_index)
         if sample is not None:
             sample.next_index += 1
         try:
-            return self._gateway.complete(self.channel, request, rollout=rollout, index=index)
+            return self._gateway.answer(self.channel, question, rollout=rollout, index=index)
         except CallFailed as failure:
             # InferRules looks for this name in the text of the error.
             name = "ContextWindowExceededError: " if failure.kind == "context_window" else ""
@@ -208,9 +191,9 @@ class GatewayLM(dspy.LM):
         try:
             if prompt is None and _nobody_listens(self):
                 options = {**self.kwargs, **kwargs}
-                request = _plain_request(self.model, messages, options)
-                if request is not None:
-                    return [_plain_text(self._ask(request)) for _ in range(options.get("n") or 1)]
+                question = Question.plain(self.model, messages, options)
+                if question is not None:
+                    return [_plain_text(self._ask(question)) for _ in range(options.get("n") or 1)]
             return super().__call__(prompt, messages=messages, **kwargs)
         finally:
             _sample.reset(token)
@@ -222,10 +205,10 @@ class GatewayLM(dspy.LM):
         finally:
             _sample.reset(token)
 
-    def _ask(self, request: lm15.Request) -> lm15.Response:
+    def _ask(self, question: Question) -> Reply:
         with error_boundary(self.model, unexpected=True):
             engine: Any = self.engine
-            return engine.complete(request)
+            return engine.answer(question)
 
     def _rollout(self, kwargs: dict[str, Any]) -> int | None:
         return kwargs.get("rollout_id", self.kwargs.get("rollout_id"))

@@ -32,6 +32,8 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: tuple[str, ...] = ()
+        self.lessons: object = None
+        """Another object whenever there is more to take out: what was redacted before must be redacted again."""
         self.learn(*secrets)
         environment = (value for name, value in os.environ.items() if _NAME.search(name))
         self.learn(*(value for value in environment if not _ORDINARY.fullmatch(value)))
@@ -41,14 +43,16 @@ class Redactor:
         long = [secret for secret in secrets if len(secret) >= SHORTEST]
         written = {form for secret in long for form in _written(secret)}
         self._secrets = tuple(sorted({*self._secrets, *written}, key=len, reverse=True))
+        self.lessons = self._secrets
 
     def __call__(self, text: str) -> str:
         """The text without known secrets and without anything shaped like one."""
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, REDACTED)
-        if any(hint in text for hint in _HINTS):
-            text = _SHAPES.sub(REDACTED, text)
+        for hint in _HINTS:
+            if hint in text:
+                return _SHAPES.sub(REDACTED, text)
         return text
 
 

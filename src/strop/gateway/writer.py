@@ -1,4 +1,4 @@
-"""Group commit: one thread writes what all callers have to say to the ledger, many at a time in one transaction.
+"""Group commit: what all callers have to say to the ledger is written many at a time in one transaction.
 
 A call's intent (with its reservation in every budget above it) is committed before the call is made; its outcome and
 its settlement are committed together afterwards. A process that dies in between leaves the intent behind: visible,
@@ -8,23 +8,23 @@ priced at its worst case, and counted as spent.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from strop.errors import BudgetExceeded, Fenced, StoreError, StropError
-from strop.gateway.budget import Levels, refusal
+from strop.gateway.budget import Levels, Node, Shelf, refusal
 from strop.gateway.switch import Switch
 from strop.gateway.tables import calls
-from strop.store import Lease, Store, Upsert
+from strop.store import Lease, Store, Upsert, state_of
 
-BATCH = 512
 IDLE_S = 0.2
-LINGER_S = 0.003
+LINGER_S = 0.02
+ROUNDS = 3
 WAIT_S = 0.05
 FOREIGN_WAIT_S = 30.0
 
@@ -49,7 +49,7 @@ class Gate:
             raise self.error
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class Intent:
     """A call that wants to be made: its row, its reservation, and who waits for the answer."""
 
@@ -62,7 +62,7 @@ class Intent:
     gate: Gate = field(default_factory=Gate)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Outcome:
     """A call that ended: its row as it is now, and how its reservation is settled."""
 
@@ -73,7 +73,7 @@ class Outcome:
     lease: Lease | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Repeat:
     """A row for an answer that cost nothing now: replayed from the ledger, or shared with a call in flight."""
 
@@ -81,7 +81,7 @@ class Repeat:
     lease: Lease | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class Flush:
     """Everything said before this is durable once the gate opens. `also` runs in the same transaction."""
 
@@ -105,32 +105,51 @@ class _Done:
     waiting: deque[Intent] = field(default_factory=deque[Intent])
     held: dict[str, int] = field(default_factory=dict[str, int])
 
+    budgets: tuple[dict[str, Node], object] | None = None
+
     def hold(self, budget: str | None, amount: int) -> None:
         if budget is not None:
             self.held[budget] = self.held.get(budget, 0) + amount
 
 
 class Writer:
-    """The thread. `submit` never blocks; a gate opens when its op is durable or has failed."""
+    """Whoever has an intent or a flush commits it, with whatever else is there; who finds another at it waits for him.
+
+    Outcomes and repeats wait a little for company: the next intent takes them along, or the writer's own thread does.
+    A gate opens when its op is durable or has failed.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._queue: SimpleQueue[Op | None] = SimpleQueue()
+        self._urgent: deque[Intent | Flush] = deque()
+        self._patient: deque[Outcome | Repeat] = deque()
+        self._turn = threading.Lock()
+        self._wake = threading.Event()
         self._waiting: deque[Intent] = deque()
         self._unsaved: list[Op] = []
         self._held_here: dict[str, int] = {}
         self._closed = False
         self._calls = Upsert(calls, key="id", update=_OUTCOME_COLUMNS)
-        self._chains: dict[str, tuple[str, ...]] = {}
+        self._shelf = Shelf()
         self._thread = threading.Thread(target=self._run, name="strop-ledger", daemon=True)
         self._thread.start()
 
     def submit(self, op: Op) -> None:
-        """Hand an op to the writer."""
-        if self._closed and isinstance(op, Intent | Flush):
-            op.gate.open(StoreError("the ledger is closed"))
+        """Have an op committed: an intent or a flush now, unless another thread is at it; the others soon."""
+        if isinstance(op, Intent | Flush):
+            if self._closed:
+                op.gate.open(StoreError("the ledger is closed"))
+                return
+            self._urgent.append(op)
+            self._serve()
             return
-        self._queue.put(op)
+        self._patient.append(op)
+        if self._closed:
+            with self._turn:
+                self._commit()
+            self._serve()
+        elif not self._wake.is_set():
+            self._wake.set()
 
     def flush(self, lease: Lease | None = None, also: Callable[[Connection], None] | None = None) -> None:
         """Return when everything submitted before is committed; `also` is committed with it.
@@ -146,56 +165,83 @@ class Writer:
     def close(self) -> None:
         """Commit what is left and end the thread."""
         self._closed = True
-        self._queue.put(None)
+        self._wake.set()
         self._thread.join(timeout=30)
 
-    def _run(self) -> None:
-        open_ = True
-        while open_:
-            batch, open_ = self._gather()
-            if batch or self._waiting or self._unsaved or not open_:
-                self._commit(batch)
-        for intent in self._waiting:
-            intent.gate.open(StoreError("the ledger was closed"))
-
-    def _gather(self) -> tuple[list[Op], bool]:
-        """The next ops: at least one, then whatever is there; outcomes alone linger for company."""
-        batch: list[Op] = []
-        urgent = False
-        try:
-            op = self._queue.get(timeout=WAIT_S if self._waiting else IDLE_S if self._unsaved else None)
-        except Empty:
-            return batch, True
-        while True:
-            if op is None:
-                return batch, False
-            batch.append(op)
-            urgent = urgent or isinstance(op, Intent | Flush)
-            if len(batch) >= BATCH:
-                return batch, True
+    def _serve(self) -> None:
+        """Commit until nobody urgent is left, but not for ever: after a few rounds the own thread takes over."""
+        for _ in range(ROUNDS):
+            if not self._urgent or not self._turn.acquire(blocking=False):
+                return
             try:
-                op = self._queue.get_nowait() if urgent else self._queue.get(timeout=LINGER_S)
-            except Empty:
-                return batch, True
+                self._commit()
+            finally:
+                self._turn.release()
+        if self._urgent:
+            self._wake.set()
 
-    def _commit(self, batch: list[Op]) -> None:
+    def _run(self) -> None:
+        while not self._closed:
+            self._wake.wait(WAIT_S if self._waiting else IDLE_S if self._unsaved else None)
+            if not self._urgent and not self._waiting and not self._closed:
+                time.sleep(LINGER_S)
+            self._wake.clear()
+            with self._turn:
+                self._commit()
+            self._serve()
+        with self._turn:
+            self._commit()
+            for intent in self._waiting:
+                intent.gate.open(StoreError("the ledger was closed"))
+
+    def _take(self) -> list[Op]:
+        """What is to be written now. The urgent first: whatever was said before a flush is then there as well."""
+        urgent: list[Op] = _drained(self._urgent)
+        patient: list[Op] = _drained(self._patient)
+        return [*self._unsaved, *self._waiting, *patient, *urgent]
+
+    def _commit(self) -> None:
         """Everything in one transaction; callers hear of it, and what is known here changes, only after the commit."""
-        ops = [*self._unsaved, *self._waiting, *batch]
+        ops = self._take()
+        if not ops:
+            return
+        done: _Done | None = None
         try:
             with self._store.write() as connection:
                 done = self._apply(connection, ops)
         except StropError as error:
             self._failed(ops, error)
-            return
         except Exception as error:  # noqa: BLE001 - the writer must outlive any single batch, and every caller must hear
             self._failed(ops, StoreError(f"the ledger could not be written: {error}"))
-            return
+        except BaseException:
+            # Ctrl-C in the thread that commits for the others: they must neither wait for ever nor be counted twice.
+            if done is not None and self._is_written(ops):
+                self._committed(done)
+            else:
+                self._unsaved, self._waiting = ops, deque()
+            self._wake.set()
+            raise
+        else:
+            self._committed(done)
+
+    def _committed(self, done: _Done) -> None:
         self._unsaved = []
         self._waiting = done.waiting
+        if done.budgets is not None:
+            self._shelf.keep(*done.budgets)
         for budget, change in done.held.items():
             self._held_here[budget] = self._held_here.get(budget, 0) + change
         for gate, problem in done.answers:
             gate.open(problem)
+
+    def _is_written(self, ops: list[Op]) -> bool:
+        """Whether an interrupted transaction was committed: all of it or nothing was, so one row tells."""
+        for op in ops:
+            if not isinstance(op, Flush) and op not in self._waiting:
+                query = select(calls.c.status).where(calls.c.id == op.row["id"])
+                with self._store.read() as connection:
+                    return connection.execute(query).scalar() == op.row["status"]
+        return True
 
     def _failed(self, ops: list[Op], error: Exception) -> None:
         """Nothing was written: callers hear it; outcomes of paid calls are kept and tried again."""
@@ -211,7 +257,7 @@ class Writer:
         outcomes = [op for op in live if isinstance(op, Outcome)]
         intents = [op for op in live if isinstance(op, Intent)]
         ids = {op.budget for op in (*outcomes, *intents) if op.budget is not None}
-        levels = Levels(connection, ids, lock=self._store.dialect == "postgresql", chains=self._chains) if ids else None
+        levels = Levels(connection, ids, lock=self._store.dialect == "postgresql", shelf=self._shelf) if ids else None
         for op in outcomes:
             if levels is not None and op.budget is not None:
                 levels.settle(op.budget, op.held, op.spent)
@@ -227,6 +273,8 @@ class Writer:
                 if op.also is not None:
                     op.also(connection)
                 done.answers.append((op.gate, None))
+        if levels is not None and not any(isinstance(op, Flush) and op.also for op in live):
+            done.budgets = levels.nodes, state_of(connection)
         return done
 
     def _admit(self, levels: Levels | None, intents: list[Intent], done: _Done) -> list[Mapping[str, Any]]:
@@ -249,6 +297,11 @@ class Writer:
             else:
                 done.waiting.append(intent)
         return rows
+
+
+def _drained(queue: deque[Any]) -> list[Any]:
+    """All that is in the queue now; others may go on appending."""
+    return [queue.popleft() for _ in range(len(queue))]
 
 
 def _unfenced(connection: Connection, ops: list[Op], done: _Done) -> list[Op]:

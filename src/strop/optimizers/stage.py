@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 from strop.errors import CallFailed, ProviderDown, RunStopped, SearchFailed, StropError
+from strop.gateway import Lanes, lanes
 from strop.optimizers.ahead import Allowance
 from strop.optimizers.bridge import FeedbackMetric, ScoreMetric, dspy_examples
 from strop.optimizers.copies import rebuilt
@@ -93,11 +94,19 @@ class Reins:
         return getattr(self._engine, name)
 
     def complete(self, request: Any) -> Any:
+        self._ask()
+        return self._engine.complete(request)
+
+    def answer(self, question: Any) -> Any:
+        """The gateway's short way for plain text."""
+        self._ask()
+        return self._engine.answer(question)
+
+    def _ask(self) -> None:
         self._check()
         over = _abandoned.get()
         if over is not None and over.is_set():
             raise Left
-        return self._engine.complete(request)
 
 
 class Stage:
@@ -107,7 +116,8 @@ class Stage:
         self.brief = brief
         self._queue: SimpleQueue[Candidate | _End] = SimpleQueue()
         self._left = threading.Event()
-        self.crew = Crew(brief.concurrency, self.check)
+        self._lanes = Lanes(brief.concurrency)
+        self.crew = Crew(self._lanes.workers, self.check)
         self.looks_ahead = brief.warm_ahead and self.crew.can_look_ahead
         self.allowance = Allowance(brief.concurrency)
         self.train = dspy_examples(brief.train)
@@ -165,7 +175,7 @@ class Stage:
             for handler in logging.getLogger(dspy.__name__).handlers:
                 handler.addFilter(_quiet_filter)
             try:
-                with running_on(self.task):
+                with running_on(self.task), lanes(self._lanes):
                     algorithm(self)
             except BaseException as problem:  # noqa: BLE001 - told to the reader, who raises it
                 error = problem

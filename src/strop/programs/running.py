@@ -6,7 +6,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     import dspy
@@ -24,8 +23,10 @@ def running_on(lm: dspy.LM, *, adapter: Any = None) -> Generator[None]:
     """
     import dspy
 
+    from strop.programs.chat import ChatAdapter
+
     _tune()
-    chosen = adapter or dspy.ChatAdapter()
+    chosen = adapter or ChatAdapter()
     with dspy.context(lm=lm, adapter=chosen, disable_history=True, track_usage=False, callbacks=[], trace=None):
         yield
 
@@ -56,12 +57,16 @@ def _cache_fields() -> None:
     from dspy.signatures.signature import SignatureMeta
 
     sort: Any = getattr(SignatureMeta, "_get_fields_with_type")  # noqa: B009 - there is no public place between
-    sorted_: WeakKeyDictionary[Any, dict[str, dict[str, Any]]] = WeakKeyDictionary()
 
     def fields_of_type(signature: Any, kind: str) -> dict[str, Any]:
-        known = sorted_.setdefault(signature, {})
-        if kind not in known:
-            known[kind] = sort(signature, kind)
-        return dict(known[kind])
+        place = _PLACES[kind]
+        known = signature.__dict__.get(place)
+        if known is None:
+            known = sort(signature, kind)
+            type.__setattr__(signature, place, known)
+        return known.copy()
 
     setattr(SignatureMeta, "_get_fields_with_type", fields_of_type)  # noqa: B010
+
+
+_PLACES = {"input": "_strop_inputs", "output": "_strop_outputs"}

@@ -2,8 +2,8 @@
 
 from strop.store.columns import JsonText, UtcDateTime
 from strop.store.lease import Lease
-from strop.store.prepared import Prepared, Upsert
+from strop.store.prepared import Prepared, Upsert, state_of
 from strop.store.schema import metadata
 from strop.store.store import Store
 
-__all__ = ["JsonText", "Lease", "Prepared", "Store", "Upsert", "UtcDateTime", "metadata"]
+__all__ = ["JsonText", "Lease", "Prepared", "Store", "Upsert", "UtcDateTime", "metadata", "state_of"]
