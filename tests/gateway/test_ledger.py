@@ -229,3 +229,106 @@ class TestWriter:
             with world(path=tmp_path / "a.db") as new:
                 assert new.gateway.ledger.settle_lost("run:t") == 1
                 assert new.gateway.budgets.read("run:t").spent == row["worst_pico"] <= pico(1)
+
+    def test_ctrl_c_in_the_thread_that_commits_loses_nothing_of_the_others(self, tmp_path: Path) -> None:
+        with world(path=tmp_path / "a.db") as w:
+            account, writer = w.account(budget_usd=1), w.gateway.ledger.writer
+
+            def interrupted(connection: Connection) -> None:
+                raise KeyboardInterrupt
+
+            call(w, account, "before")
+            with pytest.raises(KeyboardInterrupt):
+                writer.flush(also=interrupted)
+            call(w, account, "after")
+            writer.flush()
+            rows = w.gateway.ledger.rows("run:t")
+            assert [row["status"] for row in rows] == ["ok", "ok"]
+            node = w.gateway.budgets.read("run:t")
+            assert (node.spent, node.held) == (sum(row["cost_pico"] for row in rows), 0)
+
+    def test_ctrl_c_after_the_commit_counts_nothing_twice(self, tmp_path: Path) -> None:
+        with Store.open(tmp_path / "a.db") as store:
+            late = Late(store)
+            gateway = Gateway(late, prices=PriceTable(PRICES))  # type: ignore[arg-type]  # interrupted after the commit
+            gateway.offer(MODEL, FunctionProvider(Simulation(lambda *_: respond("x"))))
+            w = World.__new__(World)
+            w.gateway = gateway
+            account = w.account(budget_usd=1)
+            call(w, account, "before")
+            late.armed = True
+            with pytest.raises(KeyboardInterrupt):
+                gateway.ledger.writer.flush()
+            call(w, account, "after")
+            gateway.ledger.writer.flush()
+            rows = gateway.ledger.rows("run:t")
+            node = gateway.budgets.read("run:t")
+            assert [row["status"] for row in rows] == ["ok", "ok"]
+            assert (node.spent, node.held) == (sum(row["cost_pico"] for row in rows), 0)
+            gateway.close()
+
+    def test_whoever_commits_serves_the_others_and_no_one_waits_for_ever(self, tmp_path: Path) -> None:
+        with world(path=tmp_path / "a.db") as w:
+            account = w.account(budget_usd=100)
+
+            def work(name: int) -> None:
+                for number in range(40):
+                    call(w, account, f"{name} {number}")
+                    if number % 7 == 0:
+                        w.gateway.ledger.writer.flush()
+
+            crew = [threading.Thread(target=work, args=(name,), daemon=True) for name in range(12)]
+            for thread in crew:
+                thread.start()
+            for thread in crew:
+                thread.join(timeout=60)
+            assert not any(thread.is_alive() for thread in crew)
+            assert len(list(w.gateway.ledger.every_row("run:t"))) == 480
+            node = w.gateway.budgets.read("run:t")
+            assert node.held == 0
+
+
+class Late:
+    """A store whose next transaction is interrupted right after it was committed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.armed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        with self._store.write() as connection:
+            yield connection
+        if self.armed and threading.current_thread() is threading.main_thread():
+            self.armed = False
+            raise KeyboardInterrupt
+
+
+class TestShelf:
+    """What the writer remembers of budgets is good only while nobody else changes them."""
+
+    def test_another_process_spending_meanwhile_is_seen(self, tmp_path: Path) -> None:
+        with world(path=tmp_path / "a.db") as one, world(path=tmp_path / "a.db") as two:
+            mine, theirs = one.account(budget_usd=1), two.account(budget_usd=1)
+            for number in range(5):
+                call(one, mine, f"mine {number}")
+                call(two, theirs, f"theirs {number}")
+            one.gateway.ledger.writer.flush()
+            two.gateway.ledger.writer.flush()
+            rows = one.gateway.ledger.rows("run:t")
+            node = one.gateway.budgets.read("run:t")
+            assert len(rows) == 10
+            assert (node.spent, node.held) == (sum(row["cost_pico"] for row in rows), 0)
+
+    def test_a_limit_lowered_in_this_process_holds_at_once(self, tmp_path: Path) -> None:
+        with world(path=tmp_path / "a.db") as w:
+            account = w.account(budget_usd=1)
+            call(w, account, "first")
+            w.gateway.ledger.writer.flush()
+            w.gateway.budgets.open("run:t", limit_pico=w.gateway.budgets.read("run:t").spent)
+            with pytest.raises(RunStopped) as stop:
+                call(w, account, "second")
+            assert stop.value.cause == "budget_exceeded"

@@ -13,7 +13,7 @@ from strop.gateway.call import canonical
 from strop.gateway.redact import Redactor
 
 if TYPE_CHECKING:
-    from dspy.lm15 import Request
+    from dspy.lm15 import Message, Request
 
 MEDIA_TOKENS = 50_000
 # Providers put a prompt of their own around tools: Anthropic documents up to 530 tokens.
@@ -83,7 +83,7 @@ class Question:
             return None  # half a surrogate pair: the general way says so in its own words
         question = cls(
             body=frame.head + last + frame.tail,
-            make=lambda: _request(model, limit, temperature, system, (*turns, (role, text))),
+            make=lambda: _request(model, limit, temperature, system, (*frame.earlier, _message(role, text))),
             messages=len(turns) + 1,
             max_tokens=limit,
         )
@@ -113,6 +113,7 @@ class _Frame:
 
     head: bytes
     tail: bytes
+    earlier: tuple[Message, ...]
     clean: tuple[object, str, str] | None = None
 
 
@@ -126,21 +127,23 @@ def _frame(  # noqa: PLR0917 - each of them is part of the key
     role: str,
 ) -> _Frame:
     mark = "\0here\0"
-    body = canonical(_request(model, limit, temperature, system, (*earlier, (role, mark))))
+    messages = tuple(_message(*turn) for turn in earlier)
+    body = canonical(_request(model, limit, temperature, system, (*messages, _message(role, mark))))
     head, found, tail = body.rpartition(b'{"parts":[{"text":' + orjson.dumps(mark))
     assert found
-    return _Frame(head + b'{"parts":[{"text":', tail)
+    return _Frame(head + b'{"parts":[{"text":', tail, messages)
+
+
+def _message(role: str, text: str) -> Message:
+    from dspy import lm15
+
+    return lm15.Message.user(text) if role == "user" else lm15.Message.assistant(text)
 
 
 def _request(
-    model: str, limit: int | None, temperature: float | None, system: str | None, turns: Sequence[tuple[str, str]]
+    model: str, limit: int | None, temperature: float | None, system: str | None, messages: tuple[Message, ...]
 ) -> Request:
     from dspy import lm15
 
-    make = {"user": lm15.Message.user, "assistant": lm15.Message.assistant}
-    return lm15.Request(
-        model=model,
-        messages=tuple(make[role](text) for role, text in turns),
-        system=system,
-        config=lm15.Config(max_tokens=limit, temperature=temperature),
-    )
+    config = lm15.Config(max_tokens=limit, temperature=temperature)
+    return lm15.Request(model=model, messages=messages, system=system, config=config)

@@ -141,7 +141,7 @@ class Writer:
                 op.gate.open(StoreError("the ledger is closed"))
                 return
             self._urgent.append(op)
-            self._serve()
+            self._serve(op)
             return
         self._patient.append(op)
         if self._closed:
@@ -168,13 +168,13 @@ class Writer:
         self._wake.set()
         self._thread.join(timeout=30)
 
-    def _serve(self) -> None:
+    def _serve(self, mine: Op | None = None) -> None:
         """Commit until nobody urgent is left, but not for ever: after a few rounds the own thread takes over."""
         for _ in range(ROUNDS):
             if not self._urgent or not self._turn.acquire(blocking=False):
                 return
             try:
-                self._commit()
+                self._commit(mine)
             finally:
                 self._turn.release()
         if self._urgent:
@@ -200,7 +200,7 @@ class Writer:
         patient: list[Op] = _drained(self._patient)
         return [*self._unsaved, *self._waiting, *patient, *urgent]
 
-    def _commit(self) -> None:
+    def _commit(self, mine: Op | None = None) -> None:
         """Everything in one transaction; callers hear of it, and what is known here changes, only after the commit."""
         ops = self._take()
         if not ops:
@@ -218,7 +218,7 @@ class Writer:
             if done is not None and self._is_written(ops):
                 self._committed(done)
             else:
-                self._unsaved, self._waiting = ops, deque()
+                self._unsaved, self._waiting = [op for op in ops if op is not mine], deque()
             self._wake.set()
             raise
         else:

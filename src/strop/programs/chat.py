@@ -68,7 +68,8 @@ class ChatAdapter(dspy.ChatAdapter):
 
 def _words(signature: type[dspy.Signature]) -> list[Any]:
     """All that a system message is made of, apart from the fields' types, which never change."""
-    return [signature.__doc__, [dict(extra) for f in signature.fields.values() if (extra := f.json_schema_extra)]]
+    extras: list[Any] = [field.json_schema_extra for field in signature.fields.values()]
+    return [signature.__doc__, [dict(extra) for extra in extras]]
 
 
 def _plain(value: Any) -> bool:

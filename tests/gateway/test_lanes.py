@@ -1,0 +1,64 @@
+"""Lanes hold calls, not workers."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+
+import pytest
+
+from strop.errors import BudgetExceeded, RunStopped
+from strop.gateway import Lanes, Switch, lanes
+from strop.gateway.lanes import lanes_here
+
+
+def test_no_more_are_inside_than_there_are_lanes_and_all_of_them_are_used() -> None:
+    limit, switch = Lanes(3), Switch()
+    inside, peak, lock = 0, 0, threading.Lock()
+
+    def work() -> None:
+        nonlocal inside, peak
+        for _ in range(5):
+            limit.take(switch)
+            with lock:
+                inside += 1
+                peak = max(peak, inside)
+            time.sleep(0.002)
+            with lock:
+                inside -= 1
+            limit.give()
+
+    crew = [threading.Thread(target=work) for _ in range(9)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    assert peak == 3
+
+
+def test_who_waits_for_a_lane_leaves_when_the_run_is_stopped() -> None:
+    limit, switch = Lanes(1), Switch()
+    limit.take(switch)
+    switch.trip("budget_exceeded", "enough", error=BudgetExceeded("enough"))
+    with pytest.raises(RunStopped):
+        limit.take(switch)
+
+
+def test_the_outer_limit_stays_in_force_and_threads_inherit_it() -> None:
+    outer, inner = Lanes(2), Lanes(50)
+    assert lanes_here() is None
+    with lanes(outer), lanes(inner) as held:
+        assert held is outer
+        seen: list[object] = []
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(lambda: seen.append(lanes_here()),))
+        thread.start()
+        thread.join()
+        assert seen == [outer]
+    assert lanes_here() is None
+
+
+@pytest.mark.parametrize(("size", "workers"), [(1, 1), (2, 3), (32, 48)])
+def test_a_single_lane_has_a_single_worker(size: int, workers: int) -> None:
+    assert Lanes(size).workers == workers
