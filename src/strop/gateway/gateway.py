@@ -70,6 +70,10 @@ class Asked:
     queued_us: int
 
 
+Made = tuple["Recorded | None", "Recorded | None", "Response | None"]
+"""What was recorded already, or else the call made and its response."""
+
+
 class Gateway:
     """Owns the ledger and the way to every model. One a process and database is enough; all methods are thread-safe."""
 
@@ -87,6 +91,7 @@ class Gateway:
         self._paces: dict[ModelSettings, Pace] = {}
         self._own: dict[str, Provider] = {}
         self._process = process_name()
+        self._finds = True
 
     def offer(self, model: str, provider: Provider) -> None:
         """Answer `model` with a provider of the caller's own (a simulation, a local server, a test)."""
@@ -135,7 +140,12 @@ class Gateway:
         account.switch.check()
         key = call_key(question.body, channel.provider.endpoint, rollout, index)
         asked = Asked(question=question, key=key, rollout=rollout, index=index, queued_us=now_us())
-        known = self.ledger.recorded(key, account.scope)
+        # A call found in the ledger is likely followed by another one, and a new one by a new one. What is probably
+        # new is looked for in the transaction that declares it: one way to the database instead of two.
+        look_now = self._finds or self.replaying or channel.pace.limits
+        known = (self.ledger.recorded if look_now else self.ledger.recent)(key, account.scope)
+        if look_now:
+            self._finds = known is not None
         if known is not None:
             return self._repeat(channel, asked, known, "replayed")
         if self.replaying:
@@ -153,17 +163,20 @@ class Gateway:
                 flight, mine = self._flights.join(key)
         # Between the look-up and the join another caller may have landed the same call.
         known = self.ledger.recent(key, account.scope)
+        call: Recorded | None = None
         response: Response | None = None
         try:
-            call, response = (known, None) if known is not None else self._make(channel, asked)
+            if known is None:
+                known, call, response = self._make(channel, asked, look=not look_now)
         except BaseException as problem:
             self._flights.leave(key)
             flight.land(None, problem)
             raise
         self._flights.leave(key)
-        flight.land(call)
+        flight.land(known or call)
         if known is not None:
             return self._repeat(channel, asked, known, "replayed")
+        assert call is not None
         seen_by_tap(call, "embedded" if channel.settings.embedded else "paid")
         return self._answer(channel, call, response)
 
@@ -216,12 +229,12 @@ class Gateway:
         seen_by_tap(known, source)
         return self._answer(channel, known, None)
 
-    def _make(self, channel: Channel, asked: Asked) -> tuple[Recorded, Response | None]:
+    def _make(self, channel: Channel, asked: Asked, *, look: bool) -> Made:
         """Make the call, again after transient failures; the last attempt is the record."""
         switch = channel.account.switch
         attempt = 0
         while True:
-            call, response, error = self._attempt(channel, asked, attempt)
+            known, call, response, error = self._attempt(channel, asked, attempt, look=look and not attempt)
             if error is None or not error.transient or attempt == channel.settings.retries:
                 break
             attempt += 1
@@ -232,19 +245,23 @@ class Gateway:
                 channel.pace.pause(delay)
             switch.tripped.wait(delay)
             switch.check()
-        self.ledger.remember(asked.key, channel.account.scope, call)
-        return call, response
+        if call is not None:
+            self.ledger.remember(asked.key, channel.account.scope, call)
+        return known, call, response
 
     def _attempt(
-        self, channel: Channel, asked: Asked, attempt: int
-    ) -> tuple[Recorded, Response | None, CallFailed | None]:
+        self, channel: Channel, asked: Asked, attempt: int, *, look: bool
+    ) -> tuple[Recorded | None, Recorded | None, Response | None, CallFailed | None]:
         worst = self._worst_case(channel, asked)
         output_limit = asked.question.max_tokens or channel.settings.output_limit
         counters = channel.account.counters
         lane = lanes_here()
         with channel.pace.turn(len(asked.question.body) // 4 + output_limit, channel.account.switch):
             row = self._row(channel, asked, attempt=attempt, worst=worst)
-            self._declare(channel, row, worst)
+            known = self._declare(channel, row, worst, look=look)
+            if known is not None:
+                self._finds = True
+                return known, None, None, None
             counters.add("bought")
             if lane is not None:
                 lane.take(channel.account.switch)
@@ -266,12 +283,15 @@ class Gateway:
                     lane.give()
             took = (time.perf_counter_ns() - clock) // 1000
         final = error is None or not error.transient or attempt == channel.settings.retries
-        return self._settle(channel, row, response, error, started=started, took=took, final=final), response, error
+        call = self._settle(channel, row, response, error, started=started, took=took, final=final)
+        return None, call, response, error
 
-    def _declare(self, channel: Channel, row: dict[str, Any], worst: int) -> None:
-        """Commit the intent with its reservation, or end the run."""
+    def _declare(self, channel: Channel, row: dict[str, Any], worst: int, *, look: bool) -> Recorded | None:
+        """Commit the intent with its reservation, or end the run; the answer, if it turns out to be recorded."""
         account = channel.account
-        intent = Intent(row=row, budget=account.budget, worst=worst, switch=account.switch, lease=account.lease)
+        intent = Intent(
+            row=row, budget=account.budget, worst=worst, switch=account.switch, lease=account.lease, look=look
+        )
         self.ledger.writer.submit(intent)
         try:
             intent.gate.wait()
@@ -281,6 +301,7 @@ class Gateway:
             raise account.switch.trip("fenced", error.message, error=error) from None
         except StoreError as error:
             raise account.switch.trip("store_failed", error.message, error=error) from None
+        return intent.known
 
     def _settle(
         self,

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, case, func, literal_column, or_, select, update
+from sqlalchemy import Row, and_, bindparam, case, func, select, update
 
 from strop.gateway.budget import Levels
-from strop.gateway.call import Failure, Recorded, process_name
-from strop.gateway.prices import TokenUse
+from strop.gateway.call import Recorded, process_name
+from strop.gateway.finding import find
 from strop.gateway.tables import calls
 from strop.gateway.writer import Writer
-from strop.store import Lease, Prepared, Store
+from strop.store import Lease, Store
 
 MEMORY_CALLS = 2048
 BOUGHT = ("paid", "embedded")
@@ -51,26 +51,13 @@ class Ledger:
         self.writer = Writer(store)
         self._recent: OrderedDict[str, Recorded] = OrderedDict()
         self._lock = threading.Lock()
-        c = calls.c
-        bought = or_(c.source == literal_column("'paid'"), c.source == literal_column("'embedded'"))
-        mine = and_(c.status == literal_column("'failed'"), c.scope == bindparam("scope"))
-        self._find = Prepared(
-            select(*(c[name] for name in _FOUND))
-            .where(c.key == bindparam("key"), c.final, bought, or_(c.status == literal_column("'ok'"), mine))
-            .order_by(c.status.desc(), c.id)
-            .limit(literal_column("1")),
-            ("key", "scope"),
-        )
 
     def recorded(self, key: str, scope: str) -> Recorded | None:
         """The answer recorded under `key` by anybody, or the final failure recorded by this scope."""
         known = self.recent(key, scope)
         if known is not None:
             return known
-        row = self._store.first(self._find, {"key": key, "scope": scope})
-        if row is None:
-            return None
-        return _recorded(row)
+        return find(self._store, key, scope)
 
     def recent(self, key: str, scope: str) -> Recorded | None:
         """What this process has just recorded under `key`, committed or not."""
@@ -198,27 +185,6 @@ class Ledger:
     def close(self) -> None:
         """Commit what is left."""
         self.writer.close()
-
-
-_FOUND = (
-    "id", "status", "response", "error_kind", "error", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning",
-    "cost_pico", "started_us", "finished_us",
-)  # fmt: skip
-
-
-def _recorded(row: Sequence[Any]) -> Recorded:
-    (id, status, response, kind, error, tokens_in, tokens_out, cached, reasoning, cost, started, finished) = row
-    use = None
-    if tokens_in is not None:
-        use = TokenUse(input=tokens_in, output=tokens_out or 0, cached=cached or 0, reasoning=reasoning or 0)
-    return Recorded(
-        id=id,
-        response=response,
-        failure=Failure(kind=kind, detail=error or "") if status == "failed" else None,
-        use=use,
-        cost_pico=cost,
-        latency_us=(finished or 0) - (started or 0),
-    )
 
 
 def _line(row: Mapping[Any, Any]) -> Line:

@@ -27,6 +27,11 @@ class Pace:
         self._tokens = 0
         self._paused_until = 0.0
 
+    @property
+    def limits(self) -> bool:
+        """Whether a call may have to wait here."""
+        return self._slots is not None or self._calls_limit is not None or self._tokens_limit is not None
+
     @contextmanager
     def turn(self, tokens: int, switch: Switch) -> Generator[None]:
         """Hold one slot while a call is in flight; waits for it, and leaves at once when the run is stopped."""

@@ -18,6 +18,8 @@ from sqlalchemy import Connection, select
 
 from strop.errors import BudgetExceeded, Fenced, StoreError, StropError
 from strop.gateway.budget import Levels, Node, Shelf, refusal
+from strop.gateway.call import Recorded
+from strop.gateway.finding import find_all
 from strop.gateway.switch import Switch
 from strop.gateway.tables import calls
 from strop.store import Lease, Store, Upsert, state_of
@@ -51,13 +53,18 @@ class Gate:
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Intent:
-    """A call that wants to be made: its row, its reservation, and who waits for the answer."""
+    """A call that wants to be made: its row, its reservation, and who waits for the answer.
+
+    With `look` the call is not made when its answer is recorded already; then `known` is that answer.
+    """
 
     row: dict[str, Any]
     budget: str | None
     worst: int
     switch: Switch
     lease: Lease | None
+    look: bool = False
+    known: Recorded | None = None
     waited_s: float = 0.0
     gate: Gate = field(default_factory=Gate)
 
@@ -263,7 +270,7 @@ class Writer:
                 levels.settle(op.budget, op.held, op.spent)
                 done.hold(op.budget, -op.held)
         rows: list[Mapping[str, Any]] = [op.row for op in outcomes]
-        rows += self._admit(levels, intents, done)
+        rows += self._admit(levels, _unknown(connection, intents, done), done)
         rows += [op.row for op in live if isinstance(op, Repeat)]
         self._calls.run(connection, rows)
         if levels is not None:
@@ -297,6 +304,19 @@ class Writer:
             else:
                 done.waiting.append(intent)
         return rows
+
+
+def _unknown(connection: Connection, intents: list[Intent], done: _Done) -> list[Intent]:
+    """The intents without a recorded answer; the others get theirs."""
+    wanted = [(op.row["key"], op.row["scope"]) for op in intents if op.look]
+    found = find_all(connection, wanted) if wanted else {}
+    if not found:
+        return intents
+    for op in intents:
+        op.known = found.get((op.row["key"], op.row["scope"])) if op.look else None
+        if op.known is not None:
+            done.answers.append((op.gate, None))
+    return [op for op in intents if op.known is None]
 
 
 def _drained(queue: deque[Any]) -> list[Any]:
