@@ -10,7 +10,7 @@ import pytest
 
 from strop.errors import BudgetExceeded, RunStopped
 from strop.gateway import Lanes, Switch, lanes
-from strop.gateway.lanes import lanes_here
+from strop.gateway.lanes import may_call
 
 
 def test_no_more_are_inside_than_there_are_lanes_and_all_of_them_are_used() -> None:
@@ -20,14 +20,13 @@ def test_no_more_are_inside_than_there_are_lanes_and_all_of_them_are_used() -> N
     def work() -> None:
         nonlocal inside, peak
         for _ in range(5):
-            limit.take(switch)
-            with lock:
-                inside += 1
-                peak = max(peak, inside)
-            time.sleep(0.002)
-            with lock:
-                inside -= 1
-            limit.give()
+            with limit.made.one(switch):
+                with lock:
+                    inside += 1
+                    peak = max(peak, inside)
+                time.sleep(0.002)
+                with lock:
+                    inside -= 1
 
     crew = [threading.Thread(target=work) for _ in range(9)]
     for thread in crew:
@@ -39,24 +38,33 @@ def test_no_more_are_inside_than_there_are_lanes_and_all_of_them_are_used() -> N
 
 def test_who_waits_for_a_lane_leaves_when_the_run_is_stopped() -> None:
     limit, switch = Lanes(1), Switch()
-    limit.take(switch)
-    switch.trip("budget_exceeded", "enough", error=BudgetExceeded("enough"))
-    with pytest.raises(RunStopped):
-        limit.take(switch)
+    with limit.made.one(switch):
+        switch.trip("budget_exceeded", "enough", error=BudgetExceeded("enough"))
+        with pytest.raises(RunStopped), limit.made.one(switch):
+            pass
 
 
 def test_the_outer_limit_stays_in_force_and_threads_inherit_it() -> None:
-    outer, inner = Lanes(2), Lanes(50)
-    assert lanes_here() is None
-    with lanes(outer), lanes(inner) as held:
+    outer, inner = Lanes(1), Lanes(50)
+    stopped = Switch()
+    stopped.trip("budget_exceeded", "enough", error=BudgetExceeded("enough"))
+    with lanes(outer), lanes(inner) as held, may_call(Switch()):
         assert held is outer
-        seen: list[object] = []
-        context = contextvars.copy_context()
-        thread = threading.Thread(target=context.run, args=(lambda: seen.append(lanes_here()),))
+        ended: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                with may_call(stopped):
+                    pass
+            except RunStopped as stop:
+                ended.append(stop)
+
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(work,))
         thread.start()
         thread.join()
-        assert seen == [outer]
-    assert lanes_here() is None
+        assert ended
+    with may_call(stopped):
+        """Without a limit there is nothing to wait for."""
 
 
 @pytest.mark.parametrize(("size", "workers"), [(1, 1), (2, 3), (32, 48)])

@@ -25,7 +25,7 @@ from strop.gateway.call import (
     process_name,
 )
 from strop.gateway.flights import Flights
-from strop.gateway.lanes import lanes_here
+from strop.gateway.lanes import may_call, may_declare
 from strop.gateway.ledger import Ledger
 from strop.gateway.pace import Pace
 from strop.gateway.prices import Price, PriceTable, TokenUse, byte_bound
@@ -255,36 +255,33 @@ class Gateway:
         worst = self._worst_case(channel, asked)
         output_limit = asked.question.max_tokens or channel.settings.output_limit
         counters = channel.account.counters
-        lane = lanes_here()
-        with channel.pace.turn(len(asked.question.body) // 4 + output_limit, channel.account.switch):
-            row = self._row(channel, asked, attempt=attempt, worst=worst)
+        switch = channel.account.switch
+        row = self._row(channel, asked, attempt=attempt, worst=worst)
+        with may_declare(switch), channel.pace.turn(len(asked.question.body) // 4 + output_limit, switch):
             known = self._declare(channel, row, worst, look=look)
             if known is not None:
                 self._finds = True
                 return known, None, None, None
             counters.add("bought")
-            if lane is not None:
-                lane.take(channel.account.switch)
-            counters.add("in_flight")
-            started, clock = now_us(), time.perf_counter_ns()
-            response: Response | None = None
-            error: CallFailed | None = None
-            try:
-                response = channel.provider.complete(asked.question.request, rollout=asked.rollout, index=asked.index)
-            except CallFailed as failure:
-                error = failure
-            except Exception as bug:  # noqa: BLE001 - a provider that breaks is a failed call, with its own words
-                error = CallFailed(
-                    channel.settings.model, "garbage", self._redact(f"{type(bug).__name__}: {bug}")[:500]
-                )
-            finally:
-                counters.add("in_flight", -1)
-                if lane is not None:
-                    lane.give()
-            took = (time.perf_counter_ns() - clock) // 1000
+            with may_call(switch):
+                started, clock = now_us(), time.perf_counter_ns()
+                response, error = self._ask(channel, asked)
+                took = (time.perf_counter_ns() - clock) // 1000
         final = error is None or not error.transient or attempt == channel.settings.retries
         call = self._settle(channel, row, response, error, started=started, took=took, final=final)
         return None, call, response, error
+
+    def _ask(self, channel: Channel, asked: Asked) -> tuple[Response | None, CallFailed | None]:
+        channel.account.counters.add("in_flight")
+        try:
+            return channel.provider.complete(asked.question.request, rollout=asked.rollout, index=asked.index), None
+        except CallFailed as failure:
+            return None, failure
+        except Exception as bug:  # noqa: BLE001 - a provider that breaks is a failed call, with its own words
+            words = self._redact(f"{type(bug).__name__}: {bug}")[:500]
+            return None, CallFailed(channel.settings.model, "garbage", words)
+        finally:
+            channel.account.counters.add("in_flight", -1)
 
     def _declare(self, channel: Channel, row: dict[str, Any], worst: int, *, look: bool) -> Recorded | None:
         """Commit the intent with its reservation, or end the run; the answer, if it turns out to be recorded."""

@@ -7,7 +7,7 @@ as many workers as calls, that time would be lost to the limit; with a few worke
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from queue import Empty, SimpleQueue
 
@@ -16,40 +16,55 @@ from strop.gateway.switch import Switch
 POLL_S = 0.1
 
 
-class Lanes:
-    """`size` places; first come, first served."""
+class _Places:
+    """A semaphore that leaves at once when the run is stopped; first come, first served."""
 
     def __init__(self, size: int) -> None:
-        self.size = size
         self._free: SimpleQueue[None] = SimpleQueue()
         for _ in range(size):
             self._free.put(None)
+
+    @contextmanager
+    def one(self, switch: Switch) -> Generator[None]:
+        while True:
+            try:
+                self._free.get(timeout=POLL_S)
+                break
+            except Empty:
+                switch.check()
+        try:
+            yield
+        finally:
+            self._free.put(None)
+
+
+class Lanes:
+    """At most `size` calls at the models; a quarter more may be declared in the ledger and wait for a lane."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.declared = _Places(size + size // 4)
+        self.made = _Places(size)
 
     @property
     def workers(self) -> int:
         """How many workers keep the lanes full."""
         return self.size + self.size // 2
 
-    def take(self, switch: Switch) -> None:
-        """Wait for a place; leaves at once when the run is stopped."""
-        while True:
-            try:
-                self._free.get(timeout=POLL_S)
-                return
-            except Empty:
-                switch.check()
-
-    def give(self) -> None:
-        """Leave the place to the next."""
-        self._free.put(None)
-
 
 _lanes: ContextVar[Lanes | None] = ContextVar("strop_lanes", default=None)
 
 
-def lanes_here() -> Lanes | None:
-    """The limit in force in this context."""
-    return _lanes.get()
+def may_declare(switch: Switch) -> AbstractContextManager[None]:
+    """Hold a place among the calls declared by this context's work, from before the intent to the end of the call."""
+    limit = _lanes.get()
+    return nullcontext() if limit is None else limit.declared.one(switch)
+
+
+def may_call(switch: Switch) -> AbstractContextManager[None]:
+    """Hold a lane while the model is asked."""
+    limit = _lanes.get()
+    return nullcontext() if limit is None else limit.made.one(switch)
 
 
 @contextmanager
