@@ -203,16 +203,20 @@ class TestFailure:
         with world(answer) as w:
             account = w.account()
             cancelled: list[float] = []
+            done = [0]
+
+            def progress(number: int, wanted: int, mean: float) -> None:
+                done[0] = number
 
             def cancel() -> None:
-                while w.simulation.in_flight < concurrency or len(w.simulation.asked) < 5:
+                while w.simulation.in_flight < concurrency or done[0] < 4:
                     time.sleep(0.005)
                 cancelled.append(time.monotonic())
                 account.switch.trip("cancelled", "by the user")
 
             threading.Thread(target=cancel).start()
             with pytest.raises(RunStopped) as stop:
-                run(w, 100, lm=lm_of(w, account), concurrency=concurrency, switch=account.switch)
+                run(w, 100, lm=lm_of(w, account), concurrency=concurrency, switch=account.switch, progress=progress)
             took = time.monotonic() - cancelled[0]
             release.set()
             partial = partial_of(stop.value)

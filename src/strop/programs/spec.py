@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -79,10 +80,15 @@ def signature_of(spec: ProgramSpec) -> type[dspy.Signature]:
     return fresh
 
 
+# CPython 3.11 (gh-106905): parsers in two threads may fail each other.
+_PARSING = threading.Lock()
+
+
 def _parse(text: str, instructions: str | None) -> type[dspy.Signature]:
     from dspy.signatures.signature import make_signature
 
-    return make_signature(text, instructions)
+    with _PARSING:
+        return make_signature(text, instructions)
 
 
 def _fields(signature: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
