@@ -27,6 +27,8 @@ from strop.store import Lease, Store, Upsert, state_of
 IDLE_S = 0.2
 LINGER_S = 0.02
 ROUNDS = 3
+CROWD = 8
+GATHER_S = 0.005
 WAIT_S = 0.05
 FOREIGN_WAIT_S = 30.0
 
@@ -110,6 +112,7 @@ class _Done:
 
     answers: list[tuple[Gate, Exception | None]] = field(default_factory=list[tuple[Gate, Exception | None]])
     waiting: deque[Intent] = field(default_factory=deque[Intent])
+    opened: int = 0
     held: dict[str, int] = field(default_factory=dict[str, int])
 
     budgets: tuple[dict[str, Node], object] | None = None
@@ -135,6 +138,7 @@ class Writer:
         self._waiting: deque[Intent] = deque()
         self._unsaved: list[Op] = []
         self._held_here: dict[str, int] = {}
+        self._open = 0
         self._closed = False
         self._calls = Upsert(calls, key="id", update=_OUTCOME_COLUMNS)
         self._shelf = Shelf()
@@ -181,6 +185,9 @@ class Writer:
             if not self._urgent or not self._turn.acquire(blocking=False):
                 return
             try:
+                if self._open > CROWD:
+                    # Many calls are under way, so more intents are about to come: fewer, fuller transactions.
+                    time.sleep(GATHER_S)
                 self._commit(mine)
             finally:
                 self._turn.release()
@@ -234,6 +241,7 @@ class Writer:
     def _committed(self, done: _Done) -> None:
         self._unsaved = []
         self._waiting = done.waiting
+        self._open += done.opened
         if done.budgets is not None:
             self._shelf.keep(*done.budgets)
         for budget, change in done.held.items():
@@ -262,6 +270,7 @@ class Writer:
         done = _Done()
         live = _unfenced(connection, ops, done)
         outcomes = [op for op in live if isinstance(op, Outcome)]
+        done.opened -= len(outcomes)
         intents = [op for op in live if isinstance(op, Intent)]
         ids = {op.budget for op in (*outcomes, *intents) if op.budget is not None}
         levels = Levels(connection, ids, lock=self._store.dialect == "postgresql", shelf=self._shelf) if ids else None
@@ -298,6 +307,7 @@ class Writer:
             if answer == "granted":
                 done.answers.append((intent.gate, None))
                 done.hold(intent.budget, intent.worst)
+                done.opened += 1
                 rows.append(intent.row)
             elif node is not None and (answer == "refused" or intent.waited_s > FOREIGN_WAIT_S):
                 done.answers.append((intent.gate, refusal(intent.row["model"], intent.worst, node)))
