@@ -5,7 +5,7 @@ TOOLS := .tools
 UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 RUN := $(UV) run --frozen --all-extras
 
-.PHONY: help setup demo test soak check bench docs clean
+.PHONY: help setup clients demo test soak check bench docs clean
 
 help:
 	@echo "make demo   set up everything and watch a real optimisation with a real verdict (under a minute after set-up)"
@@ -26,16 +26,20 @@ setup: $(if $(filter $(TOOLS)/%,$(UV)),$(TOOLS)/bin/uv)
 	@[ -d .venv ] || echo "Setting up Strop and what it stands on (once, about 500 MB) ..."
 	@$(UV) sync --frozen --all-extras --quiet --compile-bytecode
 
+# The real coding agents, pinned, for the tests that run them; about a gigabyte, half a minute, once.
+clients: setup
+	@$(RUN) python scripts/agent_clients.py coders
+
 demo: setup
 	@STROP_COMMAND=.venv/bin/strop $(RUN) strop demo
 
-test: setup
+test: setup clients
 	$(RUN) pytest -n 2 --dist loadfile
 
 soak: setup
 	$(RUN) pytest -m soak --timeout 7200
 
-check: setup
+check: setup clients
 	$(RUN) ruff format --check src tests scripts benchmarks
 	$(RUN) ruff check src tests scripts benchmarks
 	$(RUN) lint-imports

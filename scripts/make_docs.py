@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from typer.testing import CliRunner
 
 from strop import errors
+from strop.agents import AgentConfig
 from strop.cli.help import EXIT_CODES, LISTS, NOUNS, help_text
 from strop.optimizers import find, names
 from strop.runs import TaskSpec
@@ -64,10 +65,8 @@ def _help(app: typer.Typer, noun: str, *verb: str) -> str:
 def settings_page() -> str:
     """The keys of strop.yaml and the settings of every algorithm."""
     parts = [NOTE, "# Settings\n", "## strop.yaml\n", "A JSON Schema for editors: `strop schema`.\n"]
-    places: dict[type[BaseModel], list[str]] = {}
-    for place, model in _sections(TaskSpec, ""):
-        places.setdefault(model, []).append(place)
-    parts += [_model_table(model, where) for model, where in places.items()]
+    parts += _tables(TaskSpec)
+    parts += ["## config.yaml\n", "What `strop agents` reads; see [agents](agents.md).\n", *_tables(AgentConfig)]
     parts.append("## Algorithms\n")
     parts.append("Settings stand beside the name: `algorithm: {name: miprov2, num_candidates: 10}`.\n")
     for name in names():
@@ -78,6 +77,13 @@ def settings_page() -> str:
             told = ", ".join(f"`{theirs}` is `{ours}`" for theirs, ours in other.items())
             parts.append(f"Other names that are understood: {told}.\n")
     return "\n".join(part for part in parts if part)
+
+
+def _tables(root: type[BaseModel]) -> list[str]:
+    places: dict[type[BaseModel], list[str]] = {}
+    for place, model in _sections(root, ""):
+        places.setdefault(model, []).append(place)
+    return [_model_table(model, where) for model, where in places.items()]
 
 
 def _sections(model: type[BaseModel], place: str) -> Iterator[tuple[str, type[BaseModel]]]:

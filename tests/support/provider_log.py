@@ -40,6 +40,11 @@ class ReceivedRequest:
         """ "native" for DSPy's own client, "litellm" for anything else."""
         return "native" if self.headers.get("user-agent", "").startswith("lm15") else "litellm"
 
+    @property
+    def system(self) -> str:
+        """The system prompt: all system messages, wherever the dialect puts them."""
+        return "\n\n".join(text for role, text in self.messages if role == "system")
+
 
 class RequestLog:
     """Counts and keeps requests; safe to read from the test while the server writes."""

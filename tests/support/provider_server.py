@@ -28,13 +28,14 @@ from starlette.types import Receive, Scope, Send
 from tests.support.faults import Fault, Faults
 from tests.support.provider_answer import echo, embedded_answer
 from tests.support.provider_log import ReceivedRequest, RequestLog
-from tests.support.provider_wire import Answer, Dialect, Messages, Question, counted, dialect_of
+from tests.support.provider_responses import RESPONSES
+from tests.support.provider_wire import DIALECTS, Answer, Dialect, Messages, Question, counted
 
 Answering = Callable[[Messages, str, dict[str, Any]], str | Answer | Fault]
 """(role, text) messages, model, params -> the text (counted here), or an Answer with its own counts, or a Fault.
 
-`params` has max_tokens, temperature, seed, stop and response_format where they were sent, and always `index`: which of
-the samples asked for in one request this is.
+`params` has max_tokens, temperature, seed, stop, response_format and the names of the tools where they were sent, and
+always `index`: which of the samples asked for in one request this is.
 """
 
 _STATUS = {"429": 429, "500": 500, "503": 503, "529": 529, "401": 401, "404": 404, "context": 400}
@@ -196,7 +197,7 @@ class ProviderServer(Endpoints):
             raw = await request.body()
         except ClientDisconnect:
             return
-        dialect, groups = (dialect_of(request.url.path) if request.method == "POST" else None) or (None, {})
+        dialect, groups = (_dialect_of(request.url.path) if request.method == "POST" else None) or (None, {})
         entry = _entry(request, raw, dialect)
         self.log.arrived(entry)
         try:
@@ -319,6 +320,13 @@ class _HalfResponse(JSONResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body[: len(self.body) // 2], "more_body": True})
+
+
+def _dialect_of(path: str) -> tuple[Dialect, dict[str, str]] | None:
+    for dialect in (*DIALECTS, RESPONSES):
+        if match := dialect.path.fullmatch(path):
+            return dialect, match.groupdict()
+    return None
 
 
 def _entry(request: Request, raw: bytes, dialect: Dialect | None) -> ReceivedRequest:

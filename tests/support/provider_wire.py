@@ -1,5 +1,6 @@
 """The providers' wire formats: how each asks, answers, streams and refuses. Pure functions from data to data."""
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +38,26 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToolCall:
+    """One call that the model asks the client to make."""
+
+    name: str
+    arguments: dict[str, Any] | str
+    """A JSON object; text for the free-form tools of the Responses dialect."""
+    id: str
+
+    @property
+    def written(self) -> str:
+        """The arguments as they go over the wire."""
+        return self.arguments if isinstance(self.arguments, str) else json.dumps(self.arguments)
+
+    @property
+    def pieces(self) -> list[str]:
+        """`written` as it is streamed: cut anywhere."""
+        return [self.written[at : at + 12] for at in range(0, len(self.written), 12)]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """One sample. Input counts all prompt tokens, cached and cache-written ones too; output counts reasoning too."""
 
@@ -48,6 +69,8 @@ class Answer:
     reasoning_tokens: int = 0
     finish: str = "stop"
     """"stop" or "length"."""
+    tools: tuple[ToolCall, ...] = ()
+    """Spoken in the dialects of agent clients: openai, anthropic, responses."""
 
 
 def counted(text: str, question: Question) -> Answer:
@@ -82,14 +105,12 @@ class Dialect:
     """Error body from HTTP status, kind and model."""
 
 
-def dialect_of(path: str) -> tuple[Dialect, dict[str, str]] | None:
-    for dialect in DIALECTS:
-        if match := dialect.path.fullmatch(path):
-            return dialect, match.groupdict()
-    return None
+def id_of(prefix: str, question: Question, answer: Answer) -> str:
+    """An id for the answer: clients take answers of one id for one message."""
+    return prefix + hashlib.sha256(repr((question.messages, answer)).encode()).hexdigest()[:24]
 
 
-def _pieces(text: str) -> list[str]:
+def pieces_of(text: str) -> list[str]:
     """The text in pieces of a word or two, as providers stream it; joined they are the text."""
     return re.findall(r"\s*\S+(?:\s+\S+)?|\s+$", text) or [text]
 
@@ -133,6 +154,7 @@ def _openai_read(body: Mapping[str, Any], groups: Mapping[str, str]) -> Question
             seed=body.get("seed"),
             stop=body.get("stop"),
             response_format=body.get("response_format"),
+            tools=[tool["function"]["name"] for tool in body.get("tools") or ()] or None,
         ),
         stream=bool(body.get("stream")),
         count=int(body.get("n") or 1),
@@ -160,15 +182,34 @@ def _openai_write(question: Question, answers: Sequence[Answer]) -> dict[str, An
         "choices": [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": answer.text, "refusal": None},
+                "message": {"role": "assistant", "content": answer.text, "refusal": None} | _openai_tools(answer),
                 "logprobs": None,
-                "finish_reason": answer.finish,
+                "finish_reason": _openai_finish(answer),
             }
             for index, answer in enumerate(answers)
         ],
         "usage": _openai_usage(answers),
         "service_tier": "default",
     }
+
+
+def _openai_finish(answer: Answer) -> str:
+    return "tool_calls" if answer.tools else answer.finish
+
+
+def _openai_tools(answer: Answer) -> dict[str, Any]:
+    calls = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.written}}
+        for call in answer.tools
+    ]
+    return {"tool_calls": calls} if calls else {}
+
+
+def _openai_tool_deltas(index: int, call: ToolCall) -> list[dict[str, Any]]:
+    """The name first, then the arguments in pieces."""
+    opening = {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
+    parts = [opening, *({"function": {"arguments": piece}} for piece in call.pieces)]
+    return [{"tool_calls": [{"index": index, **part}]} for part in parts]
 
 
 def _openai_stream(question: Question, answer: Answer) -> list[str]:
@@ -184,8 +225,10 @@ def _openai_stream(question: Question, answer: Answer) -> list[str]:
         return f"data: {json.dumps(chunk | ({'usage': usage} if question.stream_usage else {}))}\n\n"
 
     events = [event({"role": "assistant", "content": ""})]
-    events += [event({"content": piece}) for piece in _pieces(answer.text)]
-    events.append(event({}, finish=answer.finish))
+    events += [event({"content": piece}) for piece in pieces_of(answer.text)]
+    for index, call in enumerate(answer.tools):
+        events += [event(delta) for delta in _openai_tool_deltas(index, call)]
+    events.append(event({}, finish=_openai_finish(answer)))
     if question.stream_usage:
         events.append(event(None, usage=_openai_usage([answer])))
     return [*events, "data: [DONE]\n\n"]
@@ -214,6 +257,7 @@ def _anthropic_read(body: Mapping[str, Any], groups: Mapping[str, str]) -> Quest
             temperature=body.get("temperature"),
             stop=body.get("stop_sequences"),
             response_format=(body.get("output_config") or {}).get("format"),
+            tools=[tool["name"] for tool in body.get("tools") or ()] or None,
         ),
         stream=bool(body.get("stream")),
     )
@@ -229,17 +273,22 @@ def _anthropic_usage(answer: Answer) -> dict[str, Any]:
 
 
 def _anthropic_stop(answer: Answer) -> str:
-    return {"stop": "end_turn", "length": "max_tokens"}[answer.finish]
+    return "tool_use" if answer.tools else {"stop": "end_turn", "length": "max_tokens"}[answer.finish]
+
+
+def _anthropic_content(answer: Answer) -> list[dict[str, Any]]:
+    calls = [{"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments} for call in answer.tools]
+    return ([{"type": "text", "text": answer.text}] if answer.text or not calls else []) + calls
 
 
 def _anthropic_write(question: Question, answers: Sequence[Answer]) -> dict[str, Any]:
     answer = answers[0]
     return {
-        "id": "msg_test",
+        "id": id_of("msg_", question, answer),
         "type": "message",
         "role": "assistant",
         "model": question.model,
-        "content": [{"type": "text", "text": answer.text}],
+        "content": _anthropic_content(answer),
         "stop_reason": _anthropic_stop(answer),
         "stop_sequence": None,
         "usage": _anthropic_usage(answer),
@@ -252,15 +301,22 @@ def _anthropic_stream(question: Question, answer: Answer) -> list[str]:
 
     usage = _anthropic_usage(answer)
     opening = _anthropic_write(question, [answer]) | {"content": [], "stop_reason": None}
+    said = [({"type": "text", "text": ""}, [{"type": "text_delta", "text": piece} for piece in pieces_of(answer.text)])]
+    used = [
+        (
+            {"type": "tool_use", "id": call.id, "name": call.name, "input": {}},
+            [{"type": "input_json_delta", "partial_json": piece} for piece in call.pieces],
+        )
+        for call in answer.tools
+    ]
+    streamed: list[tuple[dict[str, Any], list[dict[str, str]]]] = [*(said if answer.text or not used else ()), *used]
+    events = [event("message_start", message=opening | {"usage": usage | {"output_tokens": 1}}), event("ping")]
+    for index, (block, deltas) in enumerate(streamed):
+        events.append(event("content_block_start", index=index, content_block=block))
+        events += [event("content_block_delta", index=index, delta=delta) for delta in deltas]
+        events.append(event("content_block_stop", index=index))
     return [
-        event("message_start", message=opening | {"usage": usage | {"output_tokens": 1}}),
-        event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
-        event("ping"),
-        *(
-            event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
-            for piece in _pieces(answer.text)
-        ),
-        event("content_block_stop", index=0),
+        *events,
         event("message_delta", delta={"stop_reason": _anthropic_stop(answer), "stop_sequence": None}, usage=usage),
         event("message_stop"),
     ]
@@ -345,7 +401,7 @@ def _gemini_write(question: Question, answers: Sequence[Answer]) -> dict[str, An
 
 
 def _gemini_stream(question: Question, answer: Answer) -> list[str]:
-    *early, last = _pieces(answer.text)
+    *early, last = pieces_of(answer.text)
     chunks = [_gemini_part(question, [piece], None) for piece in early]
     chunks.append(_gemini_part(question, [last], _gemini_finish(answer)) | _gemini_usage([answer]))
     return [f"data: {json.dumps(chunk)}\r\n\r\n" for chunk in chunks]
@@ -406,7 +462,7 @@ def _ollama_write(question: Question, answers: Sequence[Answer]) -> dict[str, An
 
 
 def _ollama_lines(question: Question, answer: Answer) -> Iterator[dict[str, Any]]:
-    for piece in _pieces(answer.text):
+    for piece in pieces_of(answer.text):
         yield _ollama_part(question, piece, done=False)
     yield _ollama_part(question, "", done=True) | _ollama_end(answer)
 

@@ -24,7 +24,7 @@ def init(
     from strop.cli.console import emit, show, table, typed
 
     if list_:
-        rows = [(name, examples.describe(name)) for name in examples.names()]
+        rows = [(name, examples.describe(name)) for name in (*examples.names(), *examples.projects())]
         emit([{"name": name, "about": about} for name, about in rows]) if as_json else table(("Example", "About"), rows)
         return
     files = examples.copy(example or examples.DEFAULT, directory)
@@ -34,4 +34,8 @@ def init(
     for path in files:
         show(f"wrote {path}")
     where = "" if directory == Path() else f" {directory}"
+    if example in examples.projects():
+        where = "" if directory == Path() else f" -C {directory}"
+        show(f"Next: {typed(f'agents prepare{where}')}, then {typed(f'agents train{where}')}")
+        return
     show(f"Next: {typed(f'optimize{where} --dry-run')}, then {typed(f'optimize{where}')}")

@@ -33,7 +33,7 @@ class Demo:
 class Task:
     """What stays the same from input to input. Equal only to itself, so that work done on it can be kept by it."""
 
-    layout: Literal["chat", "json", "xml", "plain"]
+    layout: Literal["chat", "json", "xml", "markdown", "plain"]
     inputs: tuple[Field, ...]
     outputs: tuple[Field, ...]
     instructions: str

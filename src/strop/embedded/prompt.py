@@ -1,7 +1,8 @@
 """Reads a request: which fields are asked for, under which instructions, after which examples, about which input.
 
 Understands the layouts of DSPy's ChatAdapter, JSONAdapter and XMLAdapter, the same folded into one user turn or one
-flat text, and plain prompts. What stays the same from call to call (system text and examples) is read once and kept.
+flat text, Markdown, and plain prompts. What stays the same from call to call (system text and examples) is read once
+and kept.
 """
 
 import ast
@@ -16,7 +17,7 @@ from typing import Any, Literal, cast
 
 from dspy.lm15 import Request, TextPart
 
-from strop.embedded import plain, shape, words
+from strop.embedded import markdown, plain, shape, words
 from strop.embedded.fields import Demo, Field, Task
 from strop.embedded.shape import Shape
 
@@ -43,6 +44,7 @@ class Studied:
     task: Task
     tokens: int
     digest: bytes
+    in_markdown: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +100,7 @@ def study(system: str, turns: tuple[Turn, ...]) -> Studied:
         task=task.with_demos(demos),
         tokens=words.count_tokens(system) + sum(words.count_tokens(text) for _, text in turns),
         digest=digest.digest(),
+        in_markdown=markdown.recognise(system),
     )
 
 
@@ -107,7 +110,8 @@ def _read_folded(system: str, turns: Sequence[Turn]) -> tuple[Studied, Mapping[s
     first = turns[0][1]
     if _OUTPUTS not in first or _OBJECTIVE not in first:
         bare = study(system, tuple(earlier))
-        task, inputs = plain.read(system, turns)
+        document = markdown.read(system, turns) if bare.in_markdown else None
+        task, inputs = document or plain.read(system, turns)
         return Studied(task=task, tokens=bare.tokens, digest=bare.digest), inputs
     head, rest = _unfold(_ROLE_LINE.sub("", first).replace(_INCOMPLETE, ""))
     studied = study(head, ())

@@ -18,8 +18,15 @@ def render(task: Task, values: Mapping[str, Value]) -> str:
         case "chat":
             parts = [f"[[ ## {name} ## ]]\n{_shown(value)}" for name, value in values.items()]
             return "\n\n".join((*parts, "[[ ## completed ## ]]"))
+        case "markdown":
+            return "\n\n".join(_part(name, _shown(value)) for name, value in values.items())
         case "plain":
             return "\n".join(_shown(value) for value in values.values())
+
+
+def _part(name: str, text: str) -> str:
+    gap = "\n\n" if "\n" in text else " "
+    return f"**{name[:1].upper()}{name[1:].replace('_', ' ')}:**{gap}{text}"
 
 
 def _shown(value: Value) -> str:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from strop.errors import MetricError
 from strop.metrics.bleu import Bleu, BleuSettings, Chrf, ChrfSettings
+from strop.metrics.coding_agent import CodingAgent, CodingAgentSettings
 from strop.metrics.composite import Composite, CompositeSettings, Guardrail, Part
 from strop.metrics.custom import CustomMetric, FunctionMetric, FunctionSettings, from_settings
 from strop.metrics.f1 import F1Settings, f1
@@ -42,6 +43,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "accuracy": Entry(settings=AccuracySettings, make=Accuracy),
     "bleu": Entry(settings=BleuSettings, make=Bleu),
     "chrf": Entry(settings=ChrfSettings, make=Chrf),
+    "coding_agent": Entry(settings=CodingAgentSettings, make=CodingAgent),
     "cost": Entry(settings=CostSettings, make=Cost),
     "exact_match": Entry(settings=ExactMatchSettings, make=ExactMatch),
     "f1": Entry(settings=F1Settings, make=f1),

@@ -121,7 +121,10 @@ def _module(spec: str, name: str, root: Path | None) -> types.ModuleType:
                 f"metric {spec!r}: there is no module {error.name!r}",
                 hint=f"put {error.name.replace('.', '/')}.py beside strop.yaml, or install it",
             ) from error
-        raise MetricError(f"metric {spec!r}: importing {name!r} failed: {error}") from error
+        raise MetricError(
+            f"metric {spec!r}: importing {name!r} failed: {error}",
+            hint=f"install the package that brings {error.name!r} with the Python that runs strop: {sys.executable}",
+        ) from error
     except Exception as error:
         raise MetricError(f"metric {spec!r}: importing {name!r} failed: {type(error).__name__}: {error}") from error
     if root is not None:

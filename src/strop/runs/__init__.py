@@ -16,7 +16,7 @@ from strop.runs.report import write_report
 from strop.runs.runner import Runner, RunResult
 from strop.runs.serving import LoadedModel, analytics, load, save
 from strop.runs.task import ModelSpec, TaskSpec
-from strop.runs.taskfile import TaskFile, load_task
+from strop.runs.taskfile import TaskFile, load_task, read_settings
 from strop.runs.told import notes_of, of_run, too_few
 from strop.runs.trial import config_of, measure_only
 
@@ -47,6 +47,7 @@ __all__ = [
     "measure_only",
     "notes_of",
     "of_run",
+    "read_settings",
     "save",
     "shape_of",
     "task_of",

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from strop.errors import TaskFileError
@@ -19,6 +18,8 @@ from strop.runs.yaml_tree import Place, YamlTree
 
 FILE_NAME = "strop.yaml"
 MAX_BYTES = 1_000_000
+
+S = TypeVar("S", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +48,32 @@ def load_task(path: str | Path = ".") -> TaskFile:
     """Read and check a task file, or the `strop.yaml` of a directory. Raises TaskFileError."""
     given = Path(path)
     file = given / FILE_NAME if given.is_dir() else given
+    spec, lines = read_settings(file, TaskSpec, schema="strop.schema.json, which editors read too")
+    return TaskFile(spec=spec, path=file.resolve(), lines=lines)
+
+
+def read_settings(
+    file: Path, kind: type[S], *, schema: str, meant: Mapping[str, str] | None = None
+) -> tuple[S, Mapping[Place, int]]:
+    """A YAML file as settings of `kind`, and the line of each key.
+
+    `schema` says where every key is described, `meant` names the key behind names that people also use.
+
+    Raises:
+        TaskFileError: every mistake in it, each with its line and the nearest right name.
+    """
     text = _read(file)
     _refuse_secrets(text, file)
     tree = YamlTree(str(file))
     content = tree.read(text)
     if not isinstance(content, dict):
-        raise TaskFileError("must be a mapping of keys such as `task:` and `data:`", file=str(file), line=1)
+        known = list(kind.model_fields)
+        keys = "`task:` and `data:`" if kind is TaskSpec else f"`{known[0]}:`"
+        raise TaskFileError(f"must be a mapping of keys such as {keys}", file=str(file), line=1)
     try:
-        spec = TaskSpec.model_validate(content)
+        return kind.model_validate(content), tree.lines
     except ValidationError as error:
-        raise _refusal(error, tree) from None
-    return TaskFile(spec=spec, path=file.resolve(), lines=tree.lines)
+        raise _Refusal(kind, tree, _OFTEN_MEANT if meant is None else meant).of(error, schema) from None
 
 
 def _read(file: Path) -> str:
@@ -134,68 +150,92 @@ _WORDING = (
 _KEYS_LIKE_SECRETS = {"api_key", "apikey", "key", "token", "secret", "password"}
 
 
-def _refusal(error: ValidationError, tree: YamlTree) -> TaskFileError:
-    """All problems in the order of the file, each on a line of its own that editors can follow."""
-    found: dict[Place, _Problem] = {}
-    for detail in error.errors(include_url=False):
-        place = tuple(detail["loc"])
-        line = next((tree.lines[at] for at in _outward(place) if at in tree.lines), 1)
-        found.setdefault(place, _Problem(line=line, message=_told(detail, place), place=place))
-    problems = sorted(found.values(), key=lambda problem: problem.line)
-    rest = [f"{tree.file}:{problem.line}: {problem.message}" for problem in problems[1:]]
-    return TaskFileError(
-        "\n".join([problems[0].message, *rest]),
-        file=tree.file,
-        line=problems[0].line,
-        hint="every key is described in strop.schema.json, which editors read too",
-    )
+@dataclass(frozen=True)
+class _Refusal:
+    """Turns what pydantic found wrong with a file of settings of `root` into one error."""
 
+    root: type[BaseModel]
+    tree: YamlTree
+    meant: Mapping[str, str]
 
-def _told(detail: ErrorDetails, place: Place) -> str:
-    """What is wrong, with which value, and what would be right."""
-    name = ".".join(map(str, place))
-    if detail["type"] == "extra_forbidden":
-        return f"unknown key `{name}`{_nearest_key(place)}"
-    if detail["type"] == "missing":
-        return f"the key `{name}` is missing{_about(place)}"
-    what = str(detail.get("ctx", {}).get("error") or detail["msg"])
-    for pydantic_says, we_say in _WORDING:
-        what = what.replace(pydantic_says, we_say)
-    if "dictionary" in what:
-        what = "must be a mapping of " + ", ".join(_keys(_model_at(place)) or ["keys to values"])
-    elif detail["type"] == "string_pattern_mismatch":
-        what = "is not of the right form"
-    value = detail["input"]
-    shown = "" if isinstance(value, dict | list) or place[-1] == "api_key_env" else f" {_yaml_word(value)}"
-    close = get_close_matches(str(value), _choices(detail), n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else _about(place)
-    return f"`{name}`:{shown} {what}{hint}" if shown else f"`{name}`: {what}{hint}"
+    def of(self, error: ValidationError, schema: str) -> TaskFileError:
+        """All problems in the order of the file, each on a line of its own that editors can follow."""
+        found: dict[Place, _Problem] = {}
+        for detail in error.errors(include_url=False):
+            place = self._as_written(tuple(detail["loc"]))
+            line = next((self.tree.lines[at] for at in _outward(place) if at in self.tree.lines), 1)
+            found.setdefault(place, _Problem(line=line, message=self._told(detail, place), place=place))
+        problems = sorted(found.values(), key=lambda problem: problem.line)
+        rest = [f"{self.tree.file}:{problem.line}: {problem.message}" for problem in problems[1:]]
+        return TaskFileError(
+            "\n".join([problems[0].message, *rest]),
+            file=self.tree.file,
+            line=problems[0].line,
+            hint=f"every key is described in {schema}",
+        )
 
+    def _as_written(self, place: Place) -> Place:
+        """The place without positions that the file has not: what may be a list can be written as its only item."""
+        written: Place = ()
+        for key in place:
+            if not isinstance(key, int) or (*written, key) in self.tree.lines:
+                written = (*written, key)
+        return written
 
-def _nearest_key(place: Place) -> str:
-    key, keys = str(place[-1]), _keys(_model_at(place[:-1]))
-    if key.lower() in _KEYS_LIKE_SECRETS:
-        return ": keys stay in the environment or `.env`; name the variable with `api_key_env`"
-    meant = _OFTEN_MEANT.get(key.lower())
-    close = [meant] if meant in keys else get_close_matches(key.lower(), keys, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean `{close[0]}`?"
-    elsewhere = [".".join([*map(str, way), key]) for way, model in _sections(TaskSpec, ()) if key in _keys(model)]
-    if elsewhere:
-        return f"; it belongs at `{elsewhere[0]}`"
-    return f"; known here: {', '.join(keys)}"
+    def _told(self, detail: ErrorDetails, place: Place) -> str:
+        """What is wrong, with which value, and what would be right."""
+        name = ".".join(map(str, place))
+        if detail["type"] == "extra_forbidden":
+            return f"unknown key `{name}`{self._nearest_key(place)}"
+        if detail["type"] == "missing":
+            return f"the key `{name}` is missing{self._about(place)}"
+        what = str(detail.get("ctx", {}).get("error") or detail["msg"])
+        for pydantic_says, we_say in _WORDING:
+            what = what.replace(pydantic_says, we_say)
+        if "dictionary" in what:
+            what = "must be a mapping of " + ", ".join(_keys(self._model_at(place)) or ["keys to values"])
+        elif detail["type"] == "string_pattern_mismatch":
+            what = "is not of the right form"
+        value = detail["input"]
+        shown = "" if isinstance(value, dict | list) or place[-1:] == ("api_key_env",) else f" {_yaml_word(value)}"
+        close = get_close_matches(str(value), _choices(detail), n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else self._about(place)
+        return f"`{name}`:{shown} {what}{hint}" if shown else f"`{name}`: {what}{hint}"
+
+    def _nearest_key(self, place: Place) -> str:
+        key, keys = str(place[-1]), _keys(self._model_at(place[:-1]))
+        if key.lower() in _KEYS_LIKE_SECRETS:
+            return ": keys stay in the environment or `.env`; name the variable with `api_key_env`"
+        meant = self.meant.get(key.lower())
+        close = [meant] if meant in keys else get_close_matches(key.lower(), keys, n=1, cutoff=0.6)
+        if close:
+            return f"; did you mean `{close[0]}`?"
+        elsewhere = [".".join([*map(str, way), key]) for way, model in _sections(self.root, ()) if key in _keys(model)]
+        if elsewhere:
+            return f"; it belongs at `{elsewhere[0]}`"
+        return f"; known here: {', '.join(keys)}"
+
+    def _about(self, place: Place) -> str:
+        """The first sentence of the field's documentation."""
+        model = self._model_at(place[:-1])
+        info = model.model_fields.get(str(place[-1])) if model and place else None
+        text = " ".join((info.description or "").split()) if info else ""
+        first = re.split(r"(?<=[.])\s", text, maxsplit=1)[0]
+        return f" ({first.rstrip('.')})" if first else ""
+
+    def _model_at(self, place: Place) -> type[BaseModel] | None:
+        """The model whose keys are allowed at `place`; None where the content is free."""
+        model: type[BaseModel] | None = self.root
+        for key in place:
+            if isinstance(key, int):
+                continue
+            info = model.model_fields.get(key) if model else None
+            model = _model_in(info.annotation) if info else None
+        return model
 
 
 def _choices(detail: ErrorDetails) -> list[str]:
     return re.findall(r"'([^']+)'", str(detail.get("ctx", {}).get("expected", "")))
-
-
-def _about(place: Place) -> str:
-    """The first sentence of the field's documentation."""
-    info = _field_at(place)
-    text = " ".join((info.description or "").split()) if info else ""
-    first = re.split(r"(?<=[.])\s", text, maxsplit=1)[0]
-    return f" ({first.rstrip('.')})" if first else ""
 
 
 def _yaml_word(value: object) -> str:
@@ -208,29 +248,17 @@ def _outward(place: Place) -> Iterator[Place]:
     return (place[:end] for end in range(len(place), -1, -1))
 
 
-def _field_at(place: Place) -> FieldInfo | None:
-    model = _model_at(place[:-1])
-    return model.model_fields.get(str(place[-1])) if model and place else None
-
-
-def _model_at(place: Place) -> type[BaseModel] | None:
-    """The model whose keys are allowed at `place`; None where the content is free."""
-    model: type[BaseModel] | None = TaskSpec
-    for key in place:
-        info = model.model_fields.get(str(key)) if model else None
-        model = _model_in(info) if info else None
-    return model
-
-
-def _model_in(info: FieldInfo) -> type[BaseModel] | None:
-    kinds = (info.annotation, *get_args(info.annotation))
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """The first settings class inside a type: `Model`, `Model | None`, `tuple[Model, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)
 
 
 def _sections(model: type[BaseModel], place: Place) -> Iterator[tuple[Place, type[BaseModel]]]:
     yield place, model
     for name, info in model.model_fields.items():
-        below = _model_in(info)
+        below = _model_in(info.annotation)
         if below:
             yield from _sections(below, (*place, name))
 

@@ -24,6 +24,46 @@ def upgrade() -> None:
     )
     op.create_index("ix_activations_name", "activations", ["name", "id"], unique=False)
     op.create_table(
+        "agent_files",
+        sa.Column("path", sa.String(length=64), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("settings", sa.String(length=64), nullable=False),
+        sa.Column("since_us", sa.BigInteger(), nullable=False),
+        sa.Column("read_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("path", name=op.f("pk_agent_files")),
+    )
+    op.create_table(
+        "agent_refusals",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("path", sa.String(length=64), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("line", sa.BigInteger(), nullable=True),
+        sa.Column("place", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_agent_refusals")),
+    )
+    op.create_index("ix_agent_refusals_path", "agent_refusals", ["path"], unique=False)
+    op.create_table(
+        "agent_sessions",
+        sa.Column("key", sa.String(length=32), nullable=False),
+        sa.Column("client", sa.String(length=20), nullable=False),
+        sa.Column("session", sa.Text(), nullable=False),
+        sa.Column("parent", sa.Text(), nullable=True),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("agent", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("started_us", sa.BigInteger(), nullable=True),
+        sa.Column("updated_us", sa.BigInteger(), nullable=True),
+        sa.Column("label", sa.Boolean(), nullable=True),
+        sa.Column("system_prompt", sa.Text(), nullable=True),
+        sa.Column("extra", sa.Text(), nullable=False),
+        sa.Column("imported_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_agent_sessions")),
+    )
+    op.create_table(
         "budgets",
         sa.Column("id", sa.String(length=120), nullable=False),
         sa.Column("parent", sa.String(length=120), nullable=True),
@@ -108,6 +148,25 @@ def upgrade() -> None:
     )
     op.create_index("ix_runs_created", "runs", ["created_at"], unique=False)
     op.create_table(
+        "sessions",
+        sa.Column("id", sa.String(length=20), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("status", sa.String(length=20), nullable=False),
+        sa.Column("config", sa.Text(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.Column("directory", sa.Text(), nullable=True),
+        sa.Column("data_fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("cancel_requested", sa.Integer(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
+    )
+    op.create_index("ix_sessions_created", "sessions", ["created_at"], unique=False)
+    op.create_table(
         "versions",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("name", sa.String(length=120), nullable=False),
@@ -138,6 +197,22 @@ def upgrade() -> None:
         postgresql_where=sa.text("active"),
     )
     op.create_table(
+        "agent_turns",
+        sa.Column("id", sa.String(length=24), nullable=False),
+        sa.Column("session_key", sa.String(length=32), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("told", sa.Boolean(), nullable=False),
+        sa.Column("success", sa.Boolean(), nullable=True),
+        sa.Column("flags", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=32), nullable=False),
+        sa.Column("example", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["session_key"], ["agent_sessions.key"], name=op.f("fk_agent_turns_session_key")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_agent_turns")),
+    )
+    op.create_index("ix_agent_turns_at_us", "agent_turns", ["at_us", "session_key", "number"], unique=False)
+    op.create_index("ix_agent_turns_session_key", "agent_turns", ["session_key", "number"], unique=False)
+    op.create_table(
         "candidates",
         sa.Column("run_id", sa.String(length=20), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
@@ -158,4 +233,13 @@ def upgrade() -> None:
         sa.Column("data", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_journal_run_id")),
         sa.PrimaryKeyConstraint("run_id", "stage", name=op.f("pk_journal")),
+    )
+    op.create_table(
+        "session_notes",
+        sa.Column("session_id", sa.String(length=20), nullable=False),
+        sa.Column("topic", sa.String(length=80), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["session_id"], ["sessions.id"], name=op.f("fk_session_notes_session_id")),
+        sa.PrimaryKeyConstraint("session_id", "topic", name=op.f("pk_session_notes")),
     )

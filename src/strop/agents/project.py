@@ -1,0 +1,165 @@
+"""A project with its config.yaml and its house: its logs read and prepared, its winning prompt, how that is checked."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from strop.agents.archive import AgentArchive
+from strop.agents.config import AgentConfig, AgentModel, ConfigFile, OptimizationConfig
+from strop.agents.importing import ImportReport, Progress, Wanted, import_history
+from strop.agents.parity import TOLERANCE, Parity, Trial, check_parity
+from strop.agents.preparing import Prepared, PrepareSettings, prepare
+from strop.agents.training import Workshop, agent_name, task_name, task_of, write_program_data
+from strop.errors import DataError, NotFound, SettingsError
+from strop.exporters import AgentPrompt, prompt_of
+from strop.gateway import Account, Gateway, pico
+from strop.registry import Version
+
+
+class House(Workshop, Protocol):
+    """What checking a prompt needs of the house."""
+
+    gateway: Gateway
+
+
+@dataclass(frozen=True, kw_only=True)
+class Winner:
+    """A kept version of a target's prompt, ready to be exported."""
+
+    target: AgentModel
+    version: Version
+    prompt: AgentPrompt
+
+
+def prepare_settings(file: ConfigFile) -> PrepareSettings:
+    """What config.yaml says about preparing."""
+    data = file.config.data
+    return PrepareSettings(
+        processed_dir=file.resolve(data.processed_dir), splits_dir=file.resolve(data.splits_dir), shares=data.shares,
+        min_examples=data.min_examples, require_success=data.require_success, success_of=data.success_of,
+        agents=data.agent_filter, min_correctness=data.min_correctness, min_efficiency=data.min_efficiency,
+        seed=data.random_seed,
+    )  # fmt: skip
+
+
+def read_and_prepare(
+    file: ConfigFile, archive: AgentArchive, progress: Progress | None = None
+) -> tuple[ImportReport, Prepared]:
+    """Read the logs of `raw_dir` that are new, then prepare everything that the archive has.
+
+    Raises:
+        DataError: there is nothing to learn from; the message says what is missing.
+    """
+    raw = file.resolve(file.config.data.raw_dir)
+    report = ImportReport()
+    if raw.is_dir():
+        try:
+            report = import_history(archive, Wanted(paths=(raw,)), progress)
+            if report.interrupted:
+                raise KeyboardInterrupt
+        except DataError:
+            # Sessions that were imported from elsewhere are enough; without any, the same is told below or here.
+            if not archive.counts().sessions:
+                raise
+    try:
+        return report, prepare(archive, prepare_settings(file), looked_in=str(raw))
+    except DataError as error:
+        if not report.refusals:
+            raise
+        raise _with_refusals(error, report, converted=archive.counts().sessions > 0) from None
+
+
+def _with_refusals(error: DataError, report: ImportReport, *, converted: bool) -> DataError:
+    """The error together with what could not be read, which may be its cause."""
+    first = report.refusals[0]
+    where = ":".join(str(part) for part in (first.source, first.line, first.row) if part is not None)
+    count = "1 place" if report.refused == 1 else f"{report.refused} places"
+    told = f"{count} could not be read, first {where}: {first.reason}"
+    if converted:
+        return DataError(f"{error.message}; {told}", hint=error.hint)
+    return DataError(
+        f"Failed to convert any examples: {told}",
+        hint="check that the session logs match the expected format; `strop agents import` lists all that it refused",
+    )
+
+
+def changed(
+    file: ConfigFile, *, optimizer: str | None = None, budget_usd: float | None = None, target: str | None = None
+) -> ConfigFile:
+    """The file with another search, budget, or only one of its targets.
+
+    Raises:
+        NotFound: no target has that name.
+        SettingsError: a value cannot be used.
+    """
+    config = file.config
+    given = {name: getattr(config.optimization, name) for name in config.optimization.model_fields_set}
+    given |= {} if optimizer is None else {"optimizer": optimizer}
+    given |= {} if budget_usd is None else {"budget_usd": budget_usd}
+    models = config.models if target is None else config.models.model_copy(update={"target": (_target(file, target),)})
+    try:
+        search = OptimizationConfig.model_validate(given)
+    except ValidationError as error:
+        raise SettingsError("; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from None
+    kept: AgentConfig = config.model_copy(update={"optimization": search, "models": models})
+    return replace(file, config=kept)
+
+
+def winner(file: ConfigFile, house: Workshop, *, target: str | None = None, which: int | str = "active") -> Winner:
+    """A version of a target's prompt; without a name that of the only target.
+
+    Raises:
+        NotFound: there is no such target, or nothing was trained for it.
+    """
+    model = _target(file, target)
+    name = task_name(file, model)
+    try:
+        version = house.registry.get(name, which)
+    except NotFound as error:
+        raise NotFound(error.message, hint="`strop agents train` makes the first version") from None
+    prompt = prompt_of(version.spec, house.registry.state(version), name=agent_name(file, model))
+    return Winner(target=model, version=version, prompt=prompt)
+
+
+def parity_of(file: ConfigFile, house: House, one: Winner, *, tolerance: float = TOLERANCE) -> Parity:
+    """Whether the exported text scores as well as the program, on the dev examples of its run.
+
+    Raises:
+        DataError: the prepared examples are not there.
+        RunStopped: the budget is used up, or the provider does not answer.
+    """
+    write_program_data(file)
+    task = task_of(file, one.target)
+    plan = house.plan(task, file.directory)
+    scope = f"run:{one.version.lineage.get('run')}"
+    budget = f"{scope}/parity-{secrets.token_hex(4)}"
+    limit = None if task.budget_usd is None else pico(task.budget_usd)
+    house.gateway.budgets.open(budget, limit_pico=limit)
+    trial = Trial(
+        examples=plan.split.dev.examples, metric=plan.metric, gateway=house.gateway,
+        account=Account(scope=scope, budget=budget), model=plan.models["task"], concurrency=task.concurrency,
+    )  # fmt: skip
+    state = house.registry.state(one.version)
+    return check_parity(one.prompt, one.version.spec, state, trial, tolerance=tolerance)
+
+
+def baseline_only(one: Winner) -> bool:
+    """True for the program as it was before any search: nothing better was proven."""
+    return one.version.origin == "baseline"
+
+
+def _target(file: ConfigFile, name: str | None) -> AgentModel:
+    targets = file.config.models.target
+    if name is None and len(targets) == 1:
+        return targets[0]
+    found = [one for one in targets if name in {one.name, one.model, agent_name(file, one), task_name(file, one)}]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(one.name for one in targets)
+    what = f"there is no target {name!r}" if name is not None else "there are several targets"
+    raise NotFound(f"{what} in {Path(file.path).name}", hint=f"--target names one of: {known}")

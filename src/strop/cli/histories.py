@@ -1,0 +1,209 @@
+"""Sessions of coding agents on the command line: imported, prepared, listed, watched."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from strop.cli.console import emit, show, table, tell, typed
+from strop.cli.running import EXIT_OF_STATUS
+from strop.events import Event
+
+if TYPE_CHECKING:
+    from strop.agents import ConfigFile, ImportReport, Prepared, Refusal, Wanted
+    from strop.app import House
+
+SHOWN_REFUSALS = 20
+EVERY_S = 1.0
+MARK = "trained.json"
+
+
+def import_sessions(
+    directory: Path, database: str | None, wanted: Wanted, *, labels: Path | None, quiet: bool, as_json: bool,
+    show_redactions: bool,
+) -> int:  # fmt: skip
+    """Import, and print what came, what was refused and what was taken out; the exit code."""
+    from strop.agents import AgentArchive, import_history, list_file, load_labels, remember
+    from strop.app import House
+
+    if wanted.listed and not remember(list_file(), wanted.listed):
+        tell(f"note: what --redact names cannot be written to {list_file()}; name it again with every import")
+    known = load_labels(labels) if labels is not None else None
+    with House.at(directory, database=database) as house:
+        archive = AgentArchive(house.store, labels=known)
+        report = import_history(archive, wanted, None if quiet else told_progress())
+        labelled = archive.label(known) if known is not None else 0
+        counts = archive.counts()
+    code = EXIT_OF_STATUS["cancelled"] if report.interrupted else 0
+    if as_json:
+        emit({**report_data(report), "labelled": labelled, "archive": asdict(counts)})
+        return code
+    show_report(report, show_redactions=show_redactions)
+    show(
+        f"In the archive: {counts.sessions} sessions, {counts.examples} examples "
+        f"({counts.successful} succeeded, {counts.failed} failed, {counts.unknown} not known)"
+    )
+    if counts.flagged:
+        show(
+            f"{counts.flagged} examples hold text that gives orders to a model; it is kept as data and obeyed by nobody"
+        )
+    return code
+
+
+def show_report(report: ImportReport, *, show_redactions: bool = False) -> None:
+    """What an import did, refusals by name, line and reason."""
+    added = report.added
+    unchanged = f", {report.skipped} files unchanged since the last time" if report.skipped else ""
+    show(f"Read {report.sessions} sessions with {report.turns} turns from {report.files} files{unchanged}")
+    show(f"New: {added.new} sessions, {added.turns_new} examples; grown: {added.grown} sessions")
+    if report.interrupted:
+        show("Interrupted; what was read is kept, and the same command goes on")
+    for refusal in report.refusals[:SHOWN_REFUSALS]:
+        tell(f"not read: {_where(refusal)}: {refusal.reason}")
+    if report.refused > SHOWN_REFUSALS:
+        tell(f"not read: {report.refused - SHOWN_REFUSALS} more; --json lists them")
+    if report.redactions:
+        kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(report.redactions.items()))
+        show(f"Taken out: {kinds}" + ("" if show_redactions else " (--show-redactions shows them, masked)"))
+    if show_redactions:
+        table(("Kind", "Masked"), [(sample.kind, sample.masked) for sample in report.samples])
+
+
+def _where(refusal: Refusal) -> str:
+    return ":".join(str(part) for part in (refusal.source, refusal.line, refusal.row) if part is not None)
+
+
+def report_data(report: ImportReport) -> dict[str, Any]:
+    """An import as JSON."""
+    plain = asdict(report)
+    return {**plain, "redactions": dict(report.redactions)}
+
+
+def told_progress() -> Any:
+    """Says now and then which file is read."""
+    told = -math.inf
+
+    def hear(path: Path, report: ImportReport) -> None:
+        nonlocal told
+        if time.monotonic() - told >= EVERY_S:
+            told = time.monotonic()
+            tell(f"reading {path} ({report.sessions} sessions so far)")
+
+    return hear
+
+
+def prepare_examples(file: ConfigFile, house: House, *, quiet: bool) -> tuple[ImportReport, Prepared]:
+    """Import from raw_dir what is new, and prepare."""
+    from strop.agents import AgentArchive, read_and_prepare
+
+    return read_and_prepare(file, AgentArchive(house.store), None if quiet else told_progress())
+
+
+def show_prepared(report: ImportReport, done: Prepared, directory: Path, *, as_json: bool) -> None:
+    """The document's counts, and ours."""
+    if as_json:
+        emit({**asdict(done), "import": report_data(report)})
+        return
+    if report.files or report.refused:
+        show_report(report)
+    show(f"Sessions:            {done.sessions}")
+    show(f"Successful sessions: {done.successful_sessions}")
+    show(f"Examples:            {done.examples} of {done.found}")
+    show(f"  succeeded {done.successful}, failed {done.failed}, not known {done.unknown}, flagged {done.flagged}")
+    show(f"Split:               {done.train} train, {done.dev} dev, {done.test} sealed test")
+    for note in done.notes:
+        show(f"note: {note}")
+    for path in (done.file, done.splits):
+        near = os.path.relpath(path, directory) if path.is_relative_to(directory) else path
+        show(f"{'as before' if done.reused else 'wrote'}: {near}")
+
+
+def show_archive(house: House, *, as_json: bool) -> None:
+    """What the archive has, what could not be read, what is installed for this user."""
+    from strop.agents import INSTALL_CLIENTS, AgentArchive, installed, place_of
+
+    archive = AgentArchive(house.store)
+    counts, projects, refusals = archive.counts(), archive.projects(), archive.refusals()
+    places = {name: place_of(name, environment=os.environ, home=Path.home()) for name in INSTALL_CLIENTS}
+    agents = {name: {key: dict(value) for key, value in installed(place).items()} for name, place in places.items()}
+    if as_json:
+        emit({"archive": asdict(counts), "projects": projects, "refusals": [asdict(one) for one in refusals],
+              "installed": agents})  # fmt: skip
+        return
+    show(
+        f"{counts.sessions} sessions, {counts.examples} examples: {counts.successful} succeeded, "
+        f"{counts.failed} failed, {counts.unknown} not known, {counts.flagged} flagged"
+    )
+    for project in projects:
+        show(f"  {project or '(no directory)'}")
+    for refusal in refusals[:SHOWN_REFUSALS]:
+        show(f"not read: {_where(refusal)}: {refusal.reason}")
+    for client, found in agents.items():
+        for name, about in found.items():
+            show(f"installed for {client}: {name} ({about.get('format', '')})")
+    if not counts.sessions:
+        show(f"Next: {typed('agents import')}")
+
+
+def mark_trained(file: ConfigFile, house: House) -> None:
+    """Remember how many examples there were, so that `watch` knows what has come since."""
+    from strop.agents import AgentArchive
+
+    mark = file.directory / ".strop" / MARK
+    mark.parent.mkdir(exist_ok=True)
+    mark.write_text(json.dumps({"examples": AgentArchive(house.store).counts().examples}) + "\n", encoding="utf-8")
+
+
+def watch_sessions(
+    house: House, directory: Path, client: str | None, when: tuple[int, float, bool], *, as_json: bool
+) -> None:
+    """Import as sessions end until Ctrl-C."""
+    from strop.agents import AgentArchive, Arrived, Wanted, WatchPlan, found_stores, import_history, watch
+
+    enough, every, once = when
+    archive, wanted = AgentArchive(house.store), Wanted(client=client)
+
+    def import_new() -> Arrived:
+        report = import_history(archive, wanted)
+        if report.interrupted:
+            raise KeyboardInterrupt
+        added = report.added
+        since = archive.counts().examples - _trained(directory)
+        return Arrived(sessions=added.new + added.grown, examples=added.turns_new, since_training=max(0, since))
+
+    def hear(event: Event) -> None:
+        tell(_told(event.name, event.data))
+
+    stores = [path for _, path in found_stores(client)]
+    if not once:
+        tell(f"watching {len(stores)} stores; Ctrl-C ends it")
+    seen = watch(WatchPlan(stores=stores, enough=enough, every_s=every, once=once), import_new, hear)
+    if as_json:
+        emit(asdict(seen))
+        return
+    show(f"{seen.sessions} sessions, {seen.examples} new examples; {seen.since_training} since the last training")
+    if seen.ready:
+        show(f"Next: {typed('agents train')}")
+
+
+def _trained(directory: Path) -> int:
+    try:
+        return int(json.loads((directory / ".strop" / MARK).read_text(encoding="utf-8"))["examples"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def _told(name: str, data: Mapping[str, Any]) -> str:
+    if name == "examples.enough":
+        return f"{data['since_training']} new examples since the last training, enough for a new run: " + typed(
+            "agents train"
+        )
+    if name == "sessions.unread":
+        return f"could not import: {data['error']}"
+    return f"{data['sessions']} sessions, {data['examples']} new examples"

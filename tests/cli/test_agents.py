@@ -1,0 +1,229 @@
+"""`strop agents` from the first log to an installed prompt and back, offline, and what it says when something lacks."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import Done, strop
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own, so that no real client's files are read or written."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "CLAUDE_CONFIG_DIR", "CODEX_HOME", "STROP_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+@pytest.fixture
+def project(tmp_path: Path, home: Path) -> Path:
+    assert home.exists()
+    assert strop("init", tmp_path / "project", "--example", "opencode").code == 0
+    return tmp_path / "project"
+
+
+def on(project: Path, *argv: object) -> Done:
+    return strop("agents", *argv, "-C", project)
+
+
+def configured(project: Path, old: str, new: str) -> None:
+    file = project / "config.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_from_logs_to_an_installed_prompt_and_back(project: Path, home: Path) -> None:
+    made = on(project, "prepare", "--json")
+    assert made.code == 0, made.err
+    counts = made.json
+    assert [counts[key] for key in ("sessions", "found", "successful", "failed", "examples")] == [28, 112, 98, 14, 98]
+    assert counts["train"] + counts["dev"] + counts["test"] == 98
+    assert on(project, "prepare", "--json").json["reused"] is True
+
+    done = on(project, "train", "--optimizer", "labeledfewshot", "--quiet", "--json")
+    assert done.code == 0, done.err
+    (trained,) = done.json
+    assert trained["run"]["verdict"] == "IMPROVED"
+    assert Path(trained["prompt"]).is_file()
+    assert Path(trained["log"]).parent == project / "outputs" / "logs"
+
+    shown = on(project, "export", "--format", "text", "--output", "-")
+    assert shown.code == 0, shown.err
+    assert "read(shop/" in shown.out
+
+    dry = on(project, "install", "--no-parity", "--dry-run")
+    assert dry.code == 0, dry.err
+    assert not (home / ".config" / "opencode" / "agent").exists()
+    before = home / ".config" / "opencode" / "opencode.json"
+    before.parent.mkdir(parents=True, exist_ok=True)
+    before.write_text('{\n  // mine\n  "autoupdate": false\n}\n', encoding="utf-8")
+    kept = before.read_bytes()
+    put = on(project, "install", "--no-parity", "--default")
+    assert put.code == 0, put.err
+    assert (home / ".config/opencode/agent/small-optimized.md").is_file()
+    assert "// mine" in before.read_text(encoding="utf-8")
+    assert on(project, "list", "--json").json["installed"]["opencode"]
+    assert strop("agents", "uninstall").code == 0
+    assert before.read_bytes() == kept
+    assert not (home / ".config/opencode/agent/small-optimized.md").exists()
+
+
+def test_importing_twice_adds_nothing_and_no_secret_is_shown(project: Path) -> None:
+    secret = "sk-" + "a1B2c3D4e5F6g7H8i9J0k1L2"
+    log = project / "data/raw/session-001.json"
+    log.write_text(log.read_text(encoding="utf-8").replace("Cover the tax rates", f"With {secret} cover the tax rates"))
+    first = on(project, "import", project / "data/raw", "--show-redactions")
+    assert first.code == 0, first.err
+    assert "New: 28 sessions, 112 examples" in first.out
+    assert "1 x key" in first.out
+    assert secret not in first.out + first.err
+    assert secret.encode() not in b"".join(path.read_bytes() for path in (project / ".strop").glob("strop.db*"))
+    again = on(project, "import", project / "data/raw", "--json")
+    assert (again.json["added"]["new"], again.json["skipped"]) == (0, 28)
+    assert on(project, "list", "--json").json["archive"]["examples"] == 112
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_goes_on(project: Path) -> None:
+    (project / "data/raw/broken.json").write_text('{"session": "x", "examples": [', encoding="utf-8")
+    done = on(project, "prepare")
+    assert done.code == 0, done.err
+    assert "Examples:            98 of 112" in done.out
+    assert "broken.json" in done.err
+
+
+def test_no_logs(project: Path) -> None:
+    shutil.rmtree(project / "data/raw")
+    for words in (["prepare"], ["train"]):
+        done = on(project, *words)
+        assert done.code == 2
+        assert "No session logs found" in done.err
+    assert "No session logs found" in on(project, "watch", "--once").err
+
+
+def test_none_that_succeeded(project: Path) -> None:
+    for log in sorted((project / "data/raw").glob("*.json")):
+        text = log.read_text(encoding="utf-8").replace('"success": true', '"success": false')
+        log.write_text(text.replace('"taskCompleted": true', '"taskCompleted": false'), encoding="utf-8")
+    done = on(project, "train")
+    assert done.code == 2
+    assert "No successful sessions found" in done.err
+    assert "require_success: false" in done.err
+
+
+def test_too_few(project: Path) -> None:
+    configured(project, "min_examples: 10 ", "min_examples: 99 ")
+    done = on(project, "prepare")
+    assert done.code == 2
+    assert "Only 98 examples found, need at least 99" in done.err
+
+
+def test_negatives_only_steer_the_search(project: Path) -> None:
+    configured(project, "require_success: true ", "require_success: false ")
+    done = on(project, "train", "--optimizer", "labeledfewshot", "--json")
+    assert done.code == 0, done.err
+    assert "dev examples failed: they are negatives" in done.err
+    rows = {
+        part: (project / f"data/processed/program/{part}.jsonl").read_text(encoding="utf-8").count('"plan": "NOT ')
+        for part in ("train", "dev", "test")
+    }
+    assert rows["dev"] > 0
+    assert (rows["train"], rows["test"]) == (0, 0)
+    (trained,) = done.json
+    assert "NOT " not in Path(trained["prompt"]).read_text(encoding="utf-8")
+
+
+def test_a_dry_run_pays_nothing(project: Path) -> None:
+    done = on(project, "train", "--dry-run", "--json")
+    assert done.code == 0, done.err
+    assert [plan["algorithm"] for plan in done.json] == ["miprov2"]
+    assert not (project / "outputs").exists()
+
+
+def test_a_task_file_is_trained_too(tmp_path: Path) -> None:
+    assert strop("init", tmp_path, "--example", "iris").code == 0
+    done = on(tmp_path, "train", "--optimizer", "labeledfewshot", "--dry-run", "--json")
+    assert done.code == 0, done.err
+    assert done.json["algorithm"] == "labeledfewshot"
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["export"], "strop agents train"),
+        (["install", "--client", "emacs"], ""),
+        (["export", "--format", "pdf"], "opencode, agents-md, claude, jsonc, text"),
+        (["train", "--target", "gpt"], "--target names one of: embedded/small"),
+        (["train", "--optimizer", "MIPRO3"], "did you mean 'miprov2'"),
+        (["import", "nowhere"], "there is nothing at nowhere"),
+        (["import", "--since", "soon"], "is no date and no age"),
+        (["import", "--client", "emacs"], "emacs"),
+    ],
+)
+def test_refusals(project: Path, argv: list[str], told: str) -> None:
+    done = on(project, *argv)
+    assert done.code == 2, done.out + done.err
+    assert told in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.slow
+def test_the_documents_make_targets(project: Path) -> None:
+    environment = {**os.environ, "STROP_COMMAND": "strop"}
+    command = ["make", f"STROP={sys.executable} -m strop", f"PYTHON={sys.executable}", "prepare-data", "train", "test"]
+    done = subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, timeout=170, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Verdict: IMPROVED" in done.stdout
+    meta = json.loads((project / "outputs/prompts/small-optimized.meta.json").read_text(encoding="utf-8"))
+    assert meta["program"] == "coding-agent-embedded-small"
+    assert subprocess.run(["make", "clean"], cwd=project, check=False).returncode == 0
+    assert not (project / "outputs").exists()
+
+
+def test_a_word_that_was_listed_once_stays_out_however_the_log_is_read_again(project: Path, home: Path) -> None:
+    log = project / "data/raw/session-001.json"
+    text = log.read_text(encoding="utf-8")
+    log.write_text(text.replace("Cover the tax rates", "For Blue Heron cover the tax rates"), encoding="utf-8")
+    assert "1 x listed" in on(project, "import", project / "data/raw", "--redact", "Blue Heron").out
+    assert on(project, "import", project / "data/raw", "--json").json["skipped"] == 28
+    log.write_text(log.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert on(project, "prepare").code == 0
+    kept = [*(project / ".strop").rglob("*"), *(project / "data/processed").rglob("*")]
+    assert not [path for path in kept if path.is_file() and b"Blue Heron" in path.read_bytes()]
+
+
+def test_the_list_names_the_line_that_could_not_be_read(project: Path) -> None:
+    log = project / "data/raw/other.jsonl"
+    log.write_text('{"type": "user", "uuid": "u", "parentUuid": null, "sessionId": "s"}\n', encoding="utf-8")
+    on(project, "import", project / "data/raw")
+    assert f"not read: {log}:1: a record of type 'user' has no message" in on(project, "list").out
+
+
+def test_an_interrupted_import_says_so_with_its_exit_code(project: Path) -> None:
+    line = json.loads((project / "data/raw/session-001.json").read_text(encoding="utf-8"))
+    many = project / "many"
+    many.mkdir()
+    for number in range(2000):
+        (many / f"{number}.json").write_text(json.dumps({**line, "session": f"s{number}"}), encoding="utf-8")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "strop", "agents", "import", str(many), "-C", str(project), "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert running.stderr is not None
+    running.stderr.readline()
+    running.send_signal(signal.SIGINT)
+    out, _ = running.communicate(timeout=60)
+    told = json.loads(out)
+    assert (running.returncode, told["interrupted"]) == (130, True)
+    assert told["sessions"] < 2000
