@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 TEXTS = YAML(typ="safe").load(Path(__file__).with_name("example_texts") / "sessions.yaml")
 RAW = Path(__file__).resolve().parents[1] / "src" / "strop" / "examples" / "opencode" / "data" / "raw"
-ROOT = "/work/shop"
+ROOT = "/srv/shop"
 TURNS = 4
 START = datetime(2025, 3, 3, 9, 0, tzinfo=UTC)
 DETOURS = 0.12

@@ -69,7 +69,7 @@ def test_examples_become_rows(project: Path) -> None:
     assert rows.left_out > 0
     for row in rows.rows:
         assert row["plan"].startswith(("read(", "list(", "grep("))
-        assert "/work/shop" not in row["plan"] + row["context"]
+        assert "/srv/shop" not in row["plan"] + row["context"]
     dev = program_rows("dev", project / "data/splits/dev.jsonl")
     failed = [row for row in dev.rows if row["plan"].startswith("NOT ")]
     assert len(failed) == dev.negatives > 0

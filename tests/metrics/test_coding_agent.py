@@ -43,7 +43,7 @@ def test_the_reference_is_written_as_the_document_has_it() -> None:
         (PLAN, TOLD),
         (ACTIONS, "Quantities are multiplied in the cart, and all tests pass."),
         (PLAN, "Done."),
-        ("read(/home/me/work/shop/cart.py); edit(./shop/cart.py); bash(cd /home/me/work && pytest -q)", TOLD),
+        ("read(/home/me/srv/shop/cart.py); edit(./shop/cart.py); bash(cd /home/me/work && pytest -q)", TOLD),
         ("grep(quantity); read(shop/cart.py); edit(shop/cart.py); bash(pytest -q)", TOLD),
     ],
 )
