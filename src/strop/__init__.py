@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from strop.programs import ProgramSpec
     from strop.registry import Registry, Version
     from strop.runs import Plan, RunRecord, RunResult, TaskSpec, load_task
+    from strop.sessions import (
+        BenchmarkCollector,
+        ModelConfig,
+        ModelProvider,
+        TrainingConfig,
+        TrainingPhase,
+        TrainingSession,
+    )
     from strop.store import Store
 
     __version__: str
@@ -44,11 +52,15 @@ _ROOMS = {
     "programs": ("ProgramSpec",),
     "registry": ("Registry", "Version"),
     "runs": ("Plan", "RunRecord", "RunResult", "TaskSpec", "load_task"),
+    "sessions": (
+        "BenchmarkCollector", "ModelConfig", "ModelProvider", "TrainingConfig", "TrainingPhase", "TrainingSession",
+    ),
     "store": ("Store",),
 }  # fmt: skip
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "BenchmarkCollector",
     "CustomMetric",
     "Dataset",
     "Evaluation",
@@ -58,6 +70,8 @@ __all__ = [
     "House",
     "Metric",
     "MetricType",
+    "ModelConfig",
+    "ModelProvider",
     "ModelSettings",
     "OptimizationConstraints",
     "OptimizationObjective",
@@ -75,6 +89,9 @@ __all__ = [
     "Store",
     "StropError",
     "TaskSpec",
+    "TrainingConfig",
+    "TrainingPhase",
+    "TrainingSession",
     "Version",
     "__version__",
     "evaluate",

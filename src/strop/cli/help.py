@@ -8,6 +8,8 @@ NOUNS: dict[str, str] = {
     "demo": "Watch a real optimisation with small offline models: no key, no network.",
     "runs": "List, show, report, resume or cancel runs.",
     "versions": "List, show, compare, activate, roll back, export, import or delete versions.",
+    "agents": "Sharpen a coding agent's prompt with its own history, and install it.",
+    "sessions": "Train several models on one task under one budget, and decide between them.",
     "predict": "Answer one input, or a JSONL file, with the active version.",
     "ledger": "What every call cost, by model, role and phase.",
     "models": "Models with a known price, in USD per million tokens.",
@@ -16,7 +18,7 @@ NOUNS: dict[str, str] = {
 }
 """What can be asked for; the file of the same name has the command."""
 
-LISTS = ("runs", "versions")
+LISTS = ("runs", "versions", "agents", "sessions")
 """Nouns with verbs; the bare noun lists."""
 
 EXIT_CODES: dict[int, str] = {

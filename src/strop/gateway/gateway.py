@@ -83,7 +83,7 @@ class Gateway:
         self.ledger = Ledger(store)
         self.budgets = Budgets(store)
         self.prices = prices or PriceTable()
-        self._redact = redact or Redactor()
+        self.redact = redact or Redactor()
         self.replaying = replay
         self._flights = Flights()
         self._lock = threading.Lock()
@@ -192,7 +192,7 @@ class Gateway:
                 else:
                     from strop.gateway.providers_remote import RemoteProvider
 
-                    self._providers[settings] = RemoteProvider(settings, self._redact)
+                    self._providers[settings] = RemoteProvider(settings, self.redact)
             return self._providers[settings]
 
     def _pace(self, settings: ModelSettings) -> Pace:
@@ -278,7 +278,7 @@ class Gateway:
         except CallFailed as failure:
             return None, failure
         except Exception as bug:  # noqa: BLE001 - a provider that breaks is a failed call, with its own words
-            words = self._redact(f"{type(bug).__name__}: {bug}")[:500]
+            words = self.redact(f"{type(bug).__name__}: {bug}")[:500]
             return None, CallFailed(channel.settings.model, "garbage", words)
         finally:
             channel.account.counters.add("in_flight", -1)
@@ -322,7 +322,7 @@ class Gateway:
 
             use = _use(response)
             cost = channel.price.cost(use)
-            text = self._redact(orjson.dumps(response_to_dict(response)).decode())
+            text = self.redact(orjson.dumps(response_to_dict(response)).decode())
         elif error is not None:
             failure = Failure(kind=error.kind, detail=storable(error.detail))
             cost = None if error.may_be_billed else 0
@@ -373,7 +373,7 @@ class Gateway:
             "origin": None,
             "attempt": attempt,
             "final": False,
-            "request": None if attempt == REPEAT else asked.question.stored(self._redact),
+            "request": None if attempt == REPEAT else asked.question.stored(self.redact),
             "response": None,
             "error_kind": None,
             "error": None,

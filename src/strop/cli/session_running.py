@@ -1,0 +1,267 @@
+"""Carries a session out under the eyes of a person: live view, hooks, Ctrl-C, the report, the result, the exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from strop.cli.console import PREPARING, emit, flowing, show, table, tell, typed, width
+from strop.cli.house import house_at, place_of
+from strop.cli.interrupts import Interrupts
+from strop.cli.live_sessions import Dial, session_view
+from strop.cli.verdict import dollars
+from strop.errors import SettingsError, StoreUnwritable, StropError
+
+if TYPE_CHECKING:
+    from strop.app import House
+    from strop.cli.session_house import Work
+    from strop.sessions import Forecast, ModelResult, Ranked, ReportFiles, SessionRecord, SessionResult, TrainingSession
+    from strop.settings import Place
+
+EXIT_OF_STATUS = {"completed": 0, "budget_exceeded": 4, "timeout": 4, "failed": 3, "stopped": 130}
+KINDS = (".md", ".html", ".json")
+PRACTICE = (
+    "These are small offline models for trials: their scores say nothing about real models, their prices are never "
+    "billed."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """How a session is shown and where its report goes."""
+
+    output: Path
+    quiet: bool
+    verbose: bool
+    as_json: bool
+
+
+def train_models(work: Work, asked: tuple[str | None, str, Mapping[str, Any]], database: str | None, seen: Seen) -> int:
+    """A new session; `asked` are models, preset and changes of the config."""
+    from strop.cli.session_house import check_hooks, config_of, signature_of
+
+    check_output(seen.output)
+    place = _place(work, database)
+    config, signature = config_of(work, *asked), signature_of(work)
+    check_hooks(config.hooks, place.reports.parent)
+    if not seen.quiet:
+        tell(PREPARING)
+    from strop.app import House
+    from strop.sessions import TrainingSession
+
+    with House(place) as house:
+        session = TrainingSession(
+            config, store=house.store, gateway=house.gateway, directory=work.folder, home=home_of(house)
+        )
+        result = carry_out(
+            house, session, lambda: session.run(work.prompt, signature), seen, own_metric=work.prompt is None
+        )
+        return finish(house, result, seen, directory=work.folder)
+
+
+def resume_session(id: str, changes: Mapping[str, Any], where: tuple[Path, str | None], seen: Seen) -> int:
+    """A recorded session that goes on; `where` are directory and database."""
+    from strop.cli.session_house import resumed
+    from strop.sessions import SessionJournal
+
+    with house_at(*where) as house:
+        record = SessionJournal(house.store).get(id)
+        session = resumed(record, changes, house)
+        own_metric = "prompt" not in (record.problem or {})
+        result = carry_out(house, session, lambda: session.resume(record.id), seen, own_metric=own_metric)
+        return finish(house, result, seen, directory=where[0])
+
+
+def carry_out(
+    house: House, session: TrainingSession, work: Callable[[], SessionResult], seen: Seen, *, own_metric: bool
+) -> SessionResult:
+    """Run a session, new or resumed. The first Ctrl-C ends it with what it has, the second leaves at once."""
+    view = session_view(_reader(house, session), quiet=seen.quiet, verbose=seen.verbose, own_metric=own_metric)
+
+    def stop(first: bool) -> None:
+        if first:
+            view.say("stopping: what was paid for is kept (once more leaves at once)")
+        session.stop()
+
+    leave = session.listen(view.hear)
+    try:
+        with view, Interrupts(stop):
+            return work()
+    finally:
+        leave()
+
+
+def finish(house: House, result: SessionResult, seen: Seen, *, directory: Path) -> int:
+    """Write the report and print what was found out; returns the exit code."""
+    files: dict[str, str] | None = None
+    try:
+        files = {kind: str(path.resolve()) for kind, path in asdict(write_files(result, seen.output, house)).items()}
+    except StoreUnwritable as error:
+        # The result is safe in the database; `strop sessions report` makes its pages again.
+        tell(f"error: {error.message}")
+    if seen.as_json:
+        emit({**result.to_dict(), "report": files})
+        return EXIT_OF_STATUS[result.status]
+    show()
+    print_result(result)
+    for path in (files or {}).values():
+        show(f"Report: {path}")
+    here = directory.resolve() == Path.cwd()
+    look = "" if here else f" -C {shlex.quote(str(directory))}"
+    if result.status in {"completed", "failed"}:
+        show("Look:   " + typed(f"sessions show {result.session_id}{look}"))
+    else:
+        more = " --budget USD" if result.status == "budget_exceeded" else ""
+        show("Resume: " + typed(f"sessions resume {result.session_id}{look}{more}"))
+    return EXIT_OF_STATUS[result.status]
+
+
+def print_result(result: SessionResult) -> None:
+    """The decision, the models side by side, what was carried across, the money."""
+    from strop.sessions import decide
+
+    decision, columns = decide(result), width()
+    show(f"Session {result.session_id}: {result.task.name}, {result.status}, {result.duration_s:.1f} s")
+    if result.why:
+        show(flowing([result.why], columns))
+    ranked = {one.name: one for one in decision.comparison.ranking}
+    models = sorted(result.models, key=lambda one: ranked[one.name].place if one.name in ranked else len(result.models))
+    titles = ("Rank", "Model", "Ended", "Rounds", "Baseline", "Best", "95% interval", "p50/p95/p99 ms", "Calls", "Cost")
+    table(titles, [_cells(one, ranked.get(one.name)) for one in models], right=titles[3:])
+    show()
+    for each in result.transfers:
+        if each.kept:
+            show(flowing([f"{each.receiver} took over the {each.carried} of {each.donor}: {each.why}"], columns))
+    for one in result.models:
+        if one.why:
+            show(flowing([f"{one.name}: {one.why}"], columns))
+    show(flowing([decision.sentence], columns, indent=""))
+    show(flowing([decision.non_inferiority], columns, indent=""))
+    limit = "no limit" if result.budget_usd is None else f"${result.budget_usd:,.2f}"
+    show(f"Cost: {dollars(result.total_cost_usd)} of {limit}")
+    if result.practice:
+        show(flowing([PRACTICE], columns, indent=""))
+
+
+def write_files(result: SessionResult, path: Path, house: House) -> ReportFiles:
+    """The report as HTML, Markdown and JSON beside each other, named like `path`, without secrets.
+
+    Raises:
+        SettingsError: the name ends like something that a report is not.
+        StoreUnwritable: the files cannot be written.
+    """
+    from strop.sessions import write_reports
+
+    check_output(path)
+    return write_reports(result, path.parent, redact=house.redact, name=path.stem)
+
+
+def check_output(path: Path) -> None:
+    """Raises SettingsError before anything is paid for."""
+    if path.suffix not in {"", *KINDS}:
+        raise SettingsError(
+            f"a report is not written as {path.suffix!r}", hint=f"-o {path.stem}.md; {', '.join(KINDS)} are written"
+        )
+
+
+def home_of(house: House) -> Path:
+    """Where hooks keep their files."""
+    return house.place.reports.parent
+
+
+def brief(record: SessionRecord) -> dict[str, Any]:
+    """A session in a list: its row without what is long."""
+    found = record.result or {}
+    models = [one["name"] for one in found.get("models", ())] or [
+        one.get("name") or one["model"] for one in record.config["models"]
+    ]
+    data = {
+        "id": record.id, "name": record.name, "status": record.status, "created_at": record.created_at,
+        "seconds": record.seconds, "attempts": record.attempts, "models": models,
+        "best_model": found.get("best_model"), "usd": found.get("total_cost_usd"), "error": record.error,
+        "directory": record.directory,
+    }  # fmt: skip
+    return json.loads(json.dumps(data, default=str))
+
+
+def print_briefs(briefs: Sequence[Mapping[str, Any]]) -> None:
+    """The list of sessions."""
+    rows = [
+        (
+            data["id"], data["created_at"][:16], data["name"], data["status"], ", ".join(data["models"]),
+            data["best_model"], dollars(data["usd"]),
+        )
+        for data in briefs
+    ]  # fmt: skip
+    table(("Session", "UTC", "Task", "Status", "Models", "Best", "Cost"), rows, right=("Cost",))
+
+
+def print_forecast(found: Forecast) -> None:
+    """What a session would do, a row a model."""
+    rows = [
+        (
+            one.name, dollars(one.usd_per_call), one.budget_iterations, one.rounds, one.transfers, one.benchmark_calls,
+            one.iterations, dollars(one.cost_usd),
+        )
+        for one in found.models
+    ]  # fmt: skip
+    titles = ("Model", "A call", "Budget buys", "Rounds", "Transfers", "Sealed", "Iterations", "Cost")
+    table(titles, rows, right=titles[1:])
+    limit = "no limit" if found.budget_usd is None else f"${found.budget_usd:,.2f}, which is never exceeded"
+    show(f"Expected: {dollars(found.cost_usd)}; budget {limit}.")
+    show(f"{found.dev} dev examples and {found.benchmark_samples} sealed ones a model; an iteration is a model call.")
+    if not found.enough:
+        show("The budget is not expected to pay for everything: the session measures less, and says so.")
+
+
+def _place(work: Work, database: str | None) -> Place:
+    """Where the house of the task stands; a task file that is named may name a database."""
+    from strop.runs import load_task
+    from strop.settings import Place, load_env
+
+    if work.task is None or not work.task.is_file():
+        return place_of(work.folder, database)
+    load_env(work.folder)
+    return Place.of(work.folder, load_task(work.task).spec, database=database)
+
+
+def _cells(one: ModelResult, ranked: Ranked | None) -> tuple[object, ...]:
+    before, latency = one.baseline_test, None if ranked is None else ranked.latency
+    return (
+        "" if ranked is None else ranked.rank, one.name, one.status, one.rounds,
+        "" if before is None else f"{before.mean:.1%}",
+        "" if ranked is None else f"{ranked.score:.1%}",
+        "not measured" if ranked is None else f"[{ranked.low:.1%}, {ranked.high:.1%}]",
+        "" if latency is None else f"{latency.p50:,.0f}/{latency.p95:,.0f}/{latency.p99:,.0f}",
+        f"{one.spending.calls:,}", dollars(one.spending.cost_usd),
+    )  # fmt: skip
+
+
+def _reader(house: House, session: TrainingSession) -> Callable[[], Dial]:
+    """Reads what a live view shows beside the events; the last reading where the database is busy."""
+    last = Dial(in_flight={}, spent={}, total=0.0)
+    names = session.config.names
+
+    def spent(scope: str) -> float:
+        node = house.gateway.budgets.read(scope)
+        return 0.0 if node is None else node.spent / 1e12
+
+    def read() -> Dial:
+        nonlocal last
+        if session.id is None:
+            return last
+        root = f"session:{session.id}"
+        with contextlib.suppress(StropError):
+            last = Dial(
+                in_flight=session.in_flight(),
+                spent={name: spent(f"{root}/{n}") + spent(f"{root}/search/{n}") for n, name in enumerate(names)},
+                total=spent(root),
+            )
+        return last
+
+    return read

@@ -1,0 +1,60 @@
+"""The forecast of a session: rounds that the budget buys, and how near the figures come to a session that is run."""
+
+from __future__ import annotations
+
+import pytest
+
+from strop.errors import PriceUnknown
+from strop.gateway import PriceTable
+from strop.sessions.planning import forecast
+from strop.sessions.problem import from_task
+from tests.sessions.sim_session import Sim, data, works
+
+
+def plan(w, **changes):
+    config = w.config(**changes)
+    assert config.task is not None
+    return config, forecast(config, from_task(config.task, data=data(40)), w.gateway.prices)
+
+
+def test_without_a_budget_everything_is_bought():
+    with works(Sim("a"), Sim("b")) as w:
+        _, found = plan(w, optimization_rounds=4)
+        assert found.enough
+        assert [one.rounds for one in found.models] == [4, 4]
+        assert [one.budget_iterations for one in found.models] == [None, None]
+        assert (found.dev, found.benchmark_samples) == (40, 20)
+
+
+def test_less_money_buys_fewer_rounds_and_the_dear_model_feels_it_first():
+    with works(Sim("cheap", input_usd=0.1), Sim("dear", input_usd=10)) as w:
+        rounds, cost = [], []
+        whole = plan(w, optimization_rounds=5)[1].cost_usd
+        for share in (0.0, 0.3, 0.7, 1.0, 3.0):
+            _, found = plan(w, optimization_rounds=5, cost_budget=share * whole)
+            cheap, dear = found.models
+            assert cheap.rounds >= dear.rounds
+            assert found.cost_usd <= share * whole + 1e-12 or share == 0
+            rounds.append(dear.rounds)
+            cost.append(found.cost_usd)
+        assert rounds == sorted(rounds)
+        assert rounds[0] == 0
+        assert rounds[-1] == 5
+
+
+def test_a_session_makes_about_as_many_calls_as_foreseen():
+    with works(Sim("a", 0.5), Sim("b", 0.5)) as w:
+        changes = {"optimization_rounds": 1, "algorithm": "copro", "enable_cross_learning": False}
+        _, found = plan(w, **changes)
+        result = w.run(40, **changes)
+        calls = sum(one.spending.calls for one in result.models)
+        assert 0.7 * calls <= sum(one.iterations for one in found.models) <= 1.5 * calls
+
+
+def test_an_unknown_price_is_an_error():
+    with works(Sim("a")) as w:
+        config = w.config()
+        assert config.task is not None
+        problem = from_task(config.task, data=data(12))
+        with pytest.raises(PriceUnknown):
+            forecast(config, problem, PriceTable())
