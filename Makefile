@@ -36,12 +36,14 @@ demo: setup
 test: setup clients
 	$(RUN) pytest -n 2 --dist loadfile
 
+# Claude Flow's database is compiled on the spot: this needs a C++ compiler.
 soak: setup
+	@$(RUN) python scripts/agent_clients.py coders claude-flow
 	$(RUN) pytest -m soak --timeout 7200
 
 check: setup clients
-	$(RUN) ruff format --check src tests scripts benchmarks
-	$(RUN) ruff check src tests scripts benchmarks
+	$(RUN) ruff format --check src tests scripts benchmarks examples
+	$(RUN) ruff check src tests scripts benchmarks examples
 	$(RUN) lint-imports
 	$(RUN) pyright
 	$(RUN) python scripts/make_docs.py --check

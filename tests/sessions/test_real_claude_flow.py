@@ -26,7 +26,7 @@ VALUE = json.dumps(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_it_stores_and_returns_our_value_byte_for_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = command_of("claude-flow")
