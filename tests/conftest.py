@@ -1,5 +1,7 @@
 """Databases for every room's tests."""
 
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +9,10 @@ import pytest
 
 from strop.store import Store
 from tests.support import postgres
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and every process that they start inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

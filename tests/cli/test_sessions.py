@@ -216,7 +216,8 @@ def test_too_little_money_is_exit_4_and_the_session_goes_on_with_more(tmp_path: 
 @pytest.mark.slow
 def test_ctrl_c_ends_it_with_what_it_has_and_it_can_be_resumed(tmp_path: Path) -> None:
     task = small_task(tmp_path / "t")
-    once = "import os, signal; os.open('once', os.O_CREAT | os.O_EXCL); os.kill(os.getppid(), signal.SIGINT)"
+    made = str(tmp_path / "once")
+    once = f"import os, signal; os.open({made!r}, os.O_CREAT | os.O_EXCL); os.kill(os.getppid(), signal.SIGINT)"
     words = [
         "sessions", "train", "--task", str(task), "-m", "medium,large", "-r", "200", "-c", "1", "--json",
         "--hook", f'optimization_round={sys.executable} -c "{once}"',
