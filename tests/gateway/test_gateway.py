@@ -125,11 +125,19 @@ def test_a_stopped_run_does_not_stop_another_that_waits_for_the_same_call():
 
 
 def test_a_refused_leader_leaves_the_call_to_the_follower():
-    with world(slowly(0.05)) as w:
+    held, release = threading.Event(), threading.Event()
+
+    def answers(request, rollout, index):
+        if last_text(request) == "holds the money":
+            held.set()
+            release.wait(60)
+        return respond(f"to {last_text(request)}")
+
+    with world(answers) as w:
         poor, rich = w.account("run:poor", budget_usd="0.0005"), w.account("run:rich", budget_usd=1)
         holder = threading.Thread(target=complete, args=(w, poor, "holds the money"))
         holder.start()
-        time.sleep(0.02)
+        assert held.wait(60)
         outcomes: dict[str, object] = {}
 
         def ask_for(name, account):
@@ -140,12 +148,15 @@ def test_a_refused_leader_leaves_the_call_to_the_follower():
 
         leader = threading.Thread(target=ask_for, args=("poor", poor))
         leader.start()
-        time.sleep(0.01)
+        time.sleep(0.05)
         follower = threading.Thread(target=ask_for, args=("rich", rich))
         follower.start()
+        time.sleep(0.05)
         poor.switch.trip("budget_exceeded", "spent")
-        for thread in (holder, leader, follower):
-            thread.join()
+        leader.join()
+        follower.join()
+        release.set()
+        holder.join()
         assert outcomes == {"poor": "budget_exceeded", "rich": "to same"}
 
 
