@@ -341,7 +341,7 @@ class TestFailure:
             before = time.monotonic()
             with pytest.raises(dspy.LMError):
                 lm("hi")
-            assert 0.4 < time.monotonic() - before < 3
+            assert 0.4 < time.monotonic() - before < 15
             row = line.row()
             assert (row["error_kind"], row["cost_pico"]) == ("timeout", None)
             assert line.spent() == row["worst_pico"] > 0
@@ -465,7 +465,7 @@ class TestOddAnswer:
             before = time.monotonic()
             with pytest.raises(dspy.LMError, match=r"no answer within 0\.4 s"):
                 line.lm(api_base=base, timeout_s=0.4, retries=0)("hi")
-            assert time.monotonic() - before < 3
+            assert time.monotonic() - before < 15
             assert (line.row()["error_kind"], line.spent()) == ("timeout", line.row()["worst_pico"])
 
 

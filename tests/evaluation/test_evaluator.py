@@ -192,12 +192,12 @@ class TestFailure:
         assert 5 <= len(partial.rows) < 40
 
     @pytest.mark.parametrize("concurrency", [1, 32])
-    def test_cancel_takes_less_than_a_second_while_calls_hang(self, concurrency: int) -> None:
+    def test_cancel_does_not_wait_for_calls_that_hang(self, concurrency: int) -> None:
         release = threading.Event()
 
         def answer(request: Any, rollout: Any, index: Any) -> Any:
             if number_of(request) >= 4:
-                release.wait(20)
+                release.wait(60)
             return echo(request, rollout, index)
 
         with world(answer) as w:
@@ -220,7 +220,7 @@ class TestFailure:
             took = time.monotonic() - cancelled[0]
             release.set()
             partial = partial_of(stop.value)
-            assert (stop.value.cause, took < 1.0) == ("cancelled", True), took
+            assert (stop.value.cause, took < 5) == ("cancelled", True), took
             assert partial is not None
             assert [row.example_id for row in partial.rows] == [f"e{i}" for i in range(4)]
 

@@ -170,7 +170,7 @@ def test_a_budget_of_zero_makes_no_call_and_the_refusal_is_sticky():
         for _ in range(1000):
             with contextlib.suppress(RunStopped):
                 complete(w, account, "hello again")
-        assert time.perf_counter() - before < 1.0
+        assert time.perf_counter() - before < 10
         assert w.simulation.asked == []
 
 

@@ -26,7 +26,7 @@ from tests.support.provider_server import ProviderServer
 
 CONCURRENCY = 8
 QUICKLY_S = 30.0
-HOUSEKEEPING_S = 3.0
+LATE_S, HOUSEKEEPING_S = 4.0, 5.0
 """Opening and closing the house and writing the report, on a busy machine."""
 MODEL = {"model": SIMULATED, "retries": 0}
 Fate = Callable[[int, threading.Event], None]
@@ -152,8 +152,8 @@ def test_a_silent_provider_ends_at_the_timeout_and_nothing_is_invented(
 
     begun = time.monotonic()
     result = run(directory, provider=provider, look=look, timeout_s=TIMEOUT_S)
-    assert result.data["seconds"] <= TIMEOUT_S + 1.5
-    assert ends[0] <= TIMEOUT_S + 1.5 + HOUSEKEEPING_S
+    assert result.data["seconds"] <= TIMEOUT_S + LATE_S
+    assert ends[0] <= TIMEOUT_S + LATE_S + HOUSEKEEPING_S
     assert result.status == "timeout"
     assert result.data["test"] is None
     assert versions(directory) == 0
@@ -210,8 +210,8 @@ def test_the_command_line_leaves_a_silent_provider_at_the_timeout(tmp_path: Path
             took = time.monotonic() - begun
     data = json.loads(child.text)
     assert (code, data["status"], data["test"], data["version"]) == (4, "timeout", None, None)
-    assert data["seconds"] <= TIMEOUT_S + 1.5
-    assert took <= TIMEOUT_S + 1.5 + HOUSEKEEPING_S
+    assert data["seconds"] <= TIMEOUT_S + LATE_S
+    assert took <= TIMEOUT_S + LATE_S + HOUSEKEEPING_S
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])

@@ -77,7 +77,7 @@ def test_a_hanging_call_does_not_hold_up_a_stop(algorithm: str) -> None:
         tripped = time.monotonic()
         hang.set()
         assert hung.is_set()
-        assert time.monotonic() - tripped < 3
+        assert time.monotonic() - tripped < 10
         time.sleep(0.05)
 
 
@@ -89,7 +89,7 @@ def test_a_reader_that_leaves_stops_the_spending(algorithm: str) -> None:
         assert first.n == world.dev
         begin = time.monotonic()
         search.close()  # type: ignore[attr-defined]
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 8
         time.sleep(0.1)
         after = world.oracle.calls
         time.sleep(0.15)

