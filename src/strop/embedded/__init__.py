@@ -2,5 +2,6 @@
 
 from strop.embedded.answer import answer, stream_text
 from strop.embedded.personality import MODELS, Personality
+from strop.embedded.words import count_tokens
 
-__all__ = ["MODELS", "Personality", "answer", "stream_text"]
+__all__ = ["MODELS", "Personality", "answer", "count_tokens", "stream_text"]

@@ -13,6 +13,7 @@ from strop.gateway.providers_local import EmbeddedProvider, FunctionProvider
 from strop.gateway.redact import Redactor
 from strop.gateway.settings import ModelSettings
 from strop.gateway.switch import Switch
+from strop.gateway.tokens import estimated_tokens
 
 __all__ = [
     "PICO",
@@ -37,6 +38,7 @@ __all__ = [
     "Switch",
     "Tapped",
     "TokenUse",
+    "estimated_tokens",
     "lanes",
     "pico",
     "show",

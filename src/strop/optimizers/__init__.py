@@ -1,6 +1,6 @@
 """Algorithms that search for better programs, all behind one signature."""
 
-from strop.optimizers.catalogue import find, max_calls_estimate, names, settings_of
+from strop.optimizers.catalogue import find, max_calls_estimate, names, settings_of, written_calls_estimate
 from strop.optimizers.optimizer import Brief, Candidate, Models, Note, Optimizer
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "max_calls_estimate",
     "names",
     "settings_of",
+    "written_calls_estimate",
 ]

@@ -166,6 +166,10 @@ class BootstrapFewShot:
         scored = n_train * predictors if settings.selection_strategy == "hard" else 0
         return expected + scored, worst + scored
 
+    def written(self, *_: object, **__: object) -> int:
+        """It writes no instructions."""
+        return 0
+
     def _run(self, settings: BootstrapFewShotSettings, stage: Stage) -> None:
         stage.note("phase", name="bootstrap demos", examples=len(stage.train))
         train = arranged(stage, settings.selection_strategy, wanted=settings.demos)

@@ -81,6 +81,14 @@ def max_calls_estimate(settings: Any, n_train: int, n_dev: int, predictors: int 
     raise SettingsError(f"{type(settings).__name__} are no settings of an optimizer")
 
 
+def written_calls_estimate(settings: Any, n_train: int, n_dev: int, predictors: int = 1) -> int:
+    """How many of the expected calls of `max_calls_estimate` go to the model that writes instructions."""
+    for one in ALGORITHMS:
+        if isinstance(settings, one.settings):
+            return one.written(settings, n_train, n_dev, predictors)
+    raise SettingsError(f"{type(settings).__name__} are no settings of an optimizer")
+
+
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
 

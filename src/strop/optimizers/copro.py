@@ -46,10 +46,14 @@ class COPRO:
     def calls(self, settings: COPROSettings, n_train: int, n_dev: int, predictors: int = 1) -> tuple[int, int]:
         """With several predictors all earlier instructions are measured again at each depth."""
         n = n_dev or n_train
-        proposals = predictors * (settings.breadth * settings.depth - 1)
+        proposals = self.written(settings, n_train, n_dev, predictors)
         rounds = settings.depth * (settings.depth + 1) // 2 if predictors > 1 else settings.depth
         measured = predictors * settings.breadth * rounds * n * predictors
         return proposals + measured, 2 * (proposals + measured)
+
+    def written(self, settings: COPROSettings, n_train: int, n_dev: int, predictors: int = 1) -> int:  # noqa: ARG002 - the contract's signature
+        """All instructions but the first, which the program has."""
+        return predictors * (settings.breadth * settings.depth - 1)
 
     def _run(self, settings: COPROSettings, stage: Stage) -> None:
         import dspy

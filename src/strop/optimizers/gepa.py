@@ -94,11 +94,15 @@ class GEPA:
         n, batch = n_dev or n_train, settings.reflection_minibatch_size
         budget = metric_calls(settings, n_train, n_dev, predictors)
         left = max(0, budget - n)
-        iteration = 2 * batch + 0.3 * n
-        rounds = left / iteration
-        expected = (n + rounds * iteration) * predictors + rounds
+        expected = max(budget, n) * predictors + self.written(settings, n_train, n_dev, predictors)
         worst = (max(budget, n) + 2 * batch + n) * predictors + 2 * (left / batch + 1)
         return round(expected), round(worst)
+
+    def written(self, settings: GEPASettings, n_train: int, n_dev: int, predictors: int = 1) -> int:
+        """A reflection an iteration, which scores two minibatches and three times of ten all dev examples."""
+        n = n_dev or n_train
+        left = max(0, metric_calls(settings, n_train, n_dev, predictors) - n)
+        return round(left / (2 * settings.reflection_minibatch_size + 0.3 * n))
 
     def _run(self, settings: GEPASettings, stage: Stage) -> None:
         dev = stage.dev or stage.train

@@ -61,6 +61,10 @@ class InferRules:
         rest = settings.num_candidates * (predictors + n_dev * predictors)
         return loop[0] + rest, loop[1] + rest + settings.num_candidates * predictors * (n_train - 1)
 
+    def written(self, settings: InferRulesSettings, n_train: int, n_dev: int, predictors: int = 1) -> int:  # noqa: ARG002 - the contract's signature
+        """The rules of every predictor and set."""
+        return settings.num_candidates * predictors
+
     def _run(self, settings: InferRulesSettings, stage: Stage) -> None:
         algorithm = _algorithm(settings, stage)
         stage.note("phase", name="bootstrap demos", examples=len(stage.train))

@@ -39,6 +39,10 @@ class LabeledFewShot:
         """It makes no call."""
         return 0, 0
 
+    def written(self, *_: object, **__: object) -> int:
+        """It writes no instructions."""
+        return 0
+
     def _run(self, settings: LabeledFewShotSettings, stage: Stage) -> None:
         from dspy.teleprompt import LabeledFewShot as DspyLabeledFewShot
 

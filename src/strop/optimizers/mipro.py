@@ -139,9 +139,7 @@ class MIPROv2:
         size = settings.max_bootstrapped_demos or (3 if settings.zeroshot else 0)
         sizes = [size, *[(1 + size) / 2] * max(0, shape.demo_sets - 3)]
         loops = [bootstrap_calls(n_train, math.ceil(one), 1, predictors) for one in sizes]
-        summary = 1 + min(9, max(0, math.ceil(n_train / 10) - 1)) + 1
-        written = shape.instructions * (2 if settings.diversity_penalty else 1)
-        proposals = summary + 3 * predictors * written
+        proposals = self.written(settings, n_train, n_dev, predictors)
         if shape.minibatch:
             batch = min(settings.minibatch_size, shape.dev)
             measured = shape.trials * batch + shape.full_evaluations(settings.minibatch_full_eval_steps) * shape.dev
@@ -152,6 +150,12 @@ class MIPROv2:
         fresh = _distinct(shape, settings, pairs) * predictors
         expected = sum(loop[0] for loop in loops) + proposals + min(fresh, measured * predictors)
         return round(expected), sum(loop[1] for loop in loops) + 2 * proposals + measured * predictors
+
+    def written(self, settings: MIPROv2Settings, n_train: int, n_dev: int, predictors: int = 1) -> int:
+        """A summary of the data, and three calls an instruction."""
+        summary = 1 + min(9, max(0, math.ceil(n_train / 10) - 1)) + 1
+        instructions = settings.shape(n_dev or n_train, predictors).instructions
+        return summary + 3 * predictors * instructions * (2 if settings.diversity_penalty else 1)
 
     def _run(self, settings: MIPROv2Settings, stage: Stage) -> None:
         dev = stage.dev or stage.train

@@ -84,3 +84,7 @@ class Optimizer(Protocol):
     def calls(self, settings: Any, n_train: int, n_dev: int, predictors: int = 1) -> tuple[int, int]:
         """Model calls of a search with these settings on so many examples: expected, and at most."""
         ...
+
+    def written(self, settings: Any, n_train: int, n_dev: int, predictors: int = 1) -> int:
+        """How many of the expected calls go to the model that writes instructions."""
+        ...

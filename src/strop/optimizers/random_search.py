@@ -63,6 +63,10 @@ class RandomSearch:
         measured = (settings.num_candidate_programs + 3) * n_dev * predictors
         return measured + sum(expected for expected, _ in loops), measured + sum(worst for _, worst in loops)
 
+    def written(self, *_: object, **__: object) -> int:
+        """It writes no instructions."""
+        return 0
+
     def _run(self, settings: RandomSearchSettings, stage: Stage) -> None:
         from dspy.teleprompt import BootstrapFewShotWithRandomSearch
 

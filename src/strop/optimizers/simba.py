@@ -46,13 +46,18 @@ class SIMBA:
         """Yield the programs that were measured on all training examples, best last."""
         return Stage(brief).results(partial(self._run, brief.settings))
 
-    def calls(self, settings: SIMBASettings, n_train: int, n_dev: int, predictors: int = 1) -> tuple[int, int]:  # noqa: ARG002 - the contract's signature
+    def calls(self, settings: SIMBASettings, n_train: int, n_dev: int, predictors: int = 1) -> tuple[int, int]:
         """Half of the new programs of a step are expected to need a rule from the prompt model."""
         bsize, new = min(settings.bsize, n_train), settings.num_candidates + 1
         sampled = settings.max_steps * bsize * (settings.num_candidates + new)
         final = n_train * min(new, settings.max_steps + 1)
         rules = settings.max_steps * new
-        return (sampled + final) * predictors + math.ceil(rules / 2), (sampled + final) * predictors + bsize * rules
+        expected = (sampled + final) * predictors + self.written(settings, n_train, n_dev, predictors)
+        return expected, (sampled + final) * predictors + bsize * rules
+
+    def written(self, settings: SIMBASettings, n_train: int, n_dev: int, predictors: int = 1) -> int:  # noqa: ARG002 - the contract's signature
+        """A rule for half of the new programs."""
+        return math.ceil(settings.max_steps * (settings.num_candidates + 1) / 2)
 
     def _run(self, settings: SIMBASettings, stage: Stage) -> None:
         import dspy

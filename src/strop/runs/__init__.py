@@ -19,6 +19,7 @@ from strop.runs.task import ModelSpec, TaskSpec
 from strop.runs.taskfile import TaskFile, load_task, read_settings
 from strop.runs.told import notes_of, of_run, too_few
 from strop.runs.trial import config_of, measure_only
+from strop.runs.typical import TypicalCall
 
 __all__ = [
     "Journal",
@@ -36,6 +37,7 @@ __all__ = [
     "Runner",
     "TaskFile",
     "TaskSpec",
+    "TypicalCall",
     "analytics",
     "config_of",
     "full_model_name",

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from strop.datasets import Dataset, Finding, Split, advise, check, labels_kind, load, split
+from strop.datasets import Dataset, Example, Finding, Split, advise, check, labels_kind, load, split
 from strop.errors import BadInput, DataError, PriceUnknown
-from strop.gateway import ModelSettings, PriceTable, TokenUse, show
+from strop.gateway import ModelSettings, Price, PriceTable, TokenUse, show
 from strop.metrics import CustomMetric, Metric
 from strop.metrics import build as build_metric
-from strop.optimizers import find, max_calls_estimate, settings_of
+from strop.optimizers import find, max_calls_estimate, settings_of, written_calls_estimate
 from strop.programs import ProgramSpec, fields
 from strop.runs.task import ModelSpec, TaskSpec
+from strop.runs.typical import TypicalCall
 from strop.stats import detectable_gain, look_alpha
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from strop.optimizers import Optimizer
 
 TYPICAL_DISAGREEMENT = 0.2
-DEMO_GROWTH = 3.0
 GEPA_LIGHT_EVALS = 12
+WRITTEN_TOKENS = 250
 ROUNDS = ("max_steps", "depth", "num_candidate_programs", "num_candidates")
 
 
@@ -93,22 +94,15 @@ def make_plan(
         cut = _split(task, directory, inputs, labels, data)
         models = _models(task)
         priced = {role: prices.price(model.model) for role, model in models.items()}
-        per_call, per_call_worst = _per_call(task, cut, priced["task"], models["task"])
-        name, given, why = _algorithm(task, cut, per_call, prompt_model=models["prompt"] != models["task"])
+        typical = TypicalCall(program, cut.train.examples, (cut.dev if len(cut.dev) else cut.test).examples)
+        plain = priced["task"].cost(typical.use(models["task"].model))
+        name, given, why = _algorithm(task, cut, plain, prompt_model=models["prompt"] != models["task"])
         optimizer = find(name)
         settings = settings_of(name, given)
         if task.max_iterations is not None:
             settings = limited(settings, task.max_iterations)
         findings = check(cut, algorithm=name)
-    expected, most = max_calls_estimate(settings, n_train=len(cut.train), n_dev=len(cut.dev))
-    measuring = len(cut.dev) + 2 * len(cut.test)
-    cost = Estimate(
-        search_calls=expected,
-        search_calls_most=most,
-        measuring_calls=measuring,
-        expected_pico=int((expected + measuring) * per_call * DEMO_GROWTH / 2),
-        worst_pico=(most + measuring) * per_call_worst,
-    )
+    cost = _estimate(settings, cut, typical, priced, models)
     found = [*findings, *_budget_findings(task, cost), *_power_findings(task, cut)]
     return Plan(
         task=task,
@@ -217,15 +211,39 @@ def _algorithm(task: TaskSpec, cut: Split, per_call: int, *, prompt_model: bool)
     return advice.algorithm, {**advice.settings, **task.algorithm.settings}, advice.why
 
 
-def _per_call(task: TaskSpec, cut: Split, price: Any, model: ModelSettings) -> tuple[int, int]:
-    """Picodollars of one task call: expected from the mean text at four characters a token, and the worst case."""
-    sample = [*cut.train, *cut.dev][:200] or list(cut.test)[:200]
-    lengths = [sum(len(str(value).encode()) for value in example.inputs.values()) for example in sample] or [100]
-    outputs = [sum(len(str(value)) for value in example.labels.values()) for example in sample] or [20]
-    frame = 700 + len(task.instructions or "") + len(task.signature)
-    typical = TokenUse(input=(frame + sum(lengths) // len(lengths)) // 4, output=20 + sum(outputs) // len(outputs) // 4)
-    worst = price.worst_case(text_bytes=frame * 2 + max(lengths), messages=2, output_limit=model.output_limit)
-    return price.cost(typical), worst
+def _estimate(
+    settings: Any, cut: Split, typical: TypicalCall, prices: Mapping[str, Price], models: Mapping[str, ModelSettings]
+) -> Estimate:
+    """The search's prompts are plain ones and ones with examples, half and half; instructions are asked for with a
+    prompt about twice as long as the longer kind."""
+    sizes = {"n_train": len(cut.train), "n_dev": len(cut.dev)}
+    expected, most = max_calls_estimate(settings, **sizes)
+    written = written_calls_estimate(settings, **sizes)
+    task, prompt, n_test = prices["task"], prices["prompt"], len(cut.test)
+    plain, shown = (typical.use(models["task"].model, shown=each) for each in (False, True))
+    asked = typical.use(models["prompt"].model, shown=True)
+    search = (expected - written) * (task.cost(plain) + task.cost(shown)) // 2
+    search += written * prompt.cost(TokenUse(input=2 * asked.input, output=WRITTEN_TOKENS))
+    measuring = (len(cut.dev) + n_test) * task.cost(plain) + n_test * task.cost(shown)
+    longest = max((_length(one) for one in (*cut.train, *cut.dev, *cut.test)), default=0)
+    dearest = {
+        role: prices[role].worst_case(
+            text_bytes=2 * typical.largest_bytes + longest, messages=2, output_limit=models[role].output_limit
+        )
+        for role in ("task", "prompt")
+    }
+    return Estimate(
+        search_calls=expected,
+        search_calls_most=most,
+        measuring_calls=len(cut.dev) + 2 * n_test,
+        expected_pico=search + measuring,
+        worst_pico=(most - min(most, 2 * written) + len(cut.dev) + 2 * n_test) * dearest["task"]
+        + min(most, 2 * written) * dearest["prompt"],
+    )
+
+
+def _length(example: Example) -> int:
+    return sum(len(str(value).encode()) for value in example.inputs.values())
 
 
 def _budget_findings(task: TaskSpec, cost: Estimate) -> list[Finding]:
