@@ -12,6 +12,8 @@ threads waiting for a processor) is in its wall time and in neither of the two.
 as it comes (auto="light", with DSPy's cache) a model, one after another, each followed by an evaluation of the first
 and the best program on the sealed examples, all with a plain `dspy.LM` on `--threads` threads (DSPy's default is 8).
 Both sides answer "which model, with which prompt"; the table names what each decided and its sealed score.
+
+Exit code 1 when a target is missed.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import io
 import json
 import logging
 import random
+import sys
 import tempfile
 import threading
 import time
@@ -259,12 +262,15 @@ def main() -> None:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     size, parts = 40 if args.quick else 100, args.parts or ["wall", "today"]
     wall(args.in_flight, 0, 20)  # whatever is loaded on first use
+    met = True
     if "wall" in parts:
         found = wall(args.in_flight, args.latency_ms, size)
         print("six embedded models:", ", ".join(f"{name} {shown(value)}" for name, value in found.items()))
         print(f"wall time / ideal {found['ratio']:.2f} (target {WALL_TARGET}), peak {found['peak']:.0f}")
+        met = found["ratio"] <= WALL_TARGET
     if "today" in parts:
-        today(args.in_flight, args.latency_ms, args.threads, size)
+        met = today(args.in_flight, args.latency_ms, args.threads, size) and met
+    sys.exit(0 if met else 1)
 
 
 if __name__ == "__main__":

@@ -104,13 +104,16 @@ def told(what: str) -> None:
 
 
 def main(cases: Mapping[str, Case], measure: Callable[[bool], Iterable[Line]]) -> None:
-    """The command line of one part: a case for the parent process, or the part's own table."""
+    """The command line of one part: a case for the parent process, or the part's own table; exit code 1 when a target
+    is missed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, for trying the script out")
     parser.add_argument("--case", choices=cases, help=argparse.SUPPRESS)
     parser.add_argument("--arguments", type=json.loads, default={}, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.case is None:
-        print(text_table(list(measure(args.quick))))
+        lines = list(measure(args.quick))
+        print(text_table(lines))
+        sys.exit(1 if any(line.met is False for line in lines) else 0)
     else:
         print(json.dumps(cases[args.case](**args.arguments)))

@@ -8,7 +8,16 @@ import time
 import pytest
 
 from strop.cli.console import rich_console
-from strop.cli.live_sessions import Dial, SessionLines, SessionPanel, SessionStory, budget_text, cells, score_text
+from strop.cli.live_sessions import (
+    Dial,
+    SessionLines,
+    SessionPanel,
+    SessionStory,
+    budget_text,
+    cells,
+    fitting,
+    score_text,
+)
 from strop.errors import ProviderDown
 from strop.sessions import IterationResult, ModelProvider, PerformanceMetrics, QualityMetrics, TrainingPhase
 from strop.sessions.events import (
@@ -50,18 +59,24 @@ EVENTS: list[SessionEvent] = [
 ]
 
 
+def drawn(panel: SessionPanel) -> str:
+    out = io.StringIO()
+    rich_console(out).print(panel.drawn())
+    return out.getvalue()
+
+
 def test_wilsons_interval_as_computed_elsewhere() -> None:
-    assert score_text(0.5, 10) == "50.0% [23.7%, 76.3%] n=10"
-    assert score_text(0.0, 20) == "0.0% [0.0%, 16.1%] n=20"
+    assert score_text(0.5, 10) == "50.0% [23.7%, 76.3%]"
+    assert score_text(0.0, 20) == "0.0% [0.0%, 16.1%]"
 
 
 def test_rows_follow_the_events() -> None:
     story = SessionStory(own_metric=True)
     lines = [story.hear(event) for event in EVENTS]
     assert cells(story.rows["a"], "a", DIAL) == (
-        "optimization", "round 2", f"{score_text(0.9, 10)} dev", "$0.25", "3",
+        "optimization", "round 2", score_text(0.9, 10), "10 dev", "$0.25", "3",
     )  # fmt: skip
-    assert cells(story.rows["b"], "b", DIAL) == ("failed", "", f"{score_text(0.5, 10)} dev", "$0.50", "0")
+    assert cells(story.rows["b"], "b", DIAL) == ("failed", "", score_text(0.5, 10), "10 dev", "$0.50", "")
     assert lines[0] == "session s1 begins: a, b; budget $3.00"
     assert lines[-1] is not None
     assert "b failed and ends alone" in lines[-1]
@@ -69,7 +84,7 @@ def test_rows_follow_the_events() -> None:
     story.hear(Phase(phase=TrainingPhase.BENCHMARK))
     for accuracy in (1.0, 0.0, 1.0, 1.0):
         story.hear(step("a", TrainingPhase.BENCHMARK, accuracy, 1, variant="best"))
-    assert cells(story.rows["a"], "a", DIAL)[2] == f"{score_text(0.75, 4)} sealed"
+    assert cells(story.rows["a"], "a", DIAL)[2:4] == (score_text(0.75, 4), "4 sealed")
     assert story.rows["b"].state == "failed"
 
 
@@ -88,15 +103,25 @@ def test_the_panel_has_a_row_a_model_the_phase_and_the_budget() -> None:
     panel.say = lambda text: None  # type: ignore[method-assign]
     for event in [*EVENTS, BenchmarkProgress(completed=10, total=40)]:
         panel.hear(event)
-    out = io.StringIO()
-    rich_console(out).print(panel.drawn())
-    text = out.getvalue()
+    text = drawn(panel)
     assert "session s1  optimization  10 of 40 sealed answers" in text
     rows = [line for line in text.splitlines() if line.startswith(("a ", "b "))]
     assert len(rows) == 2
     assert "round 2" in rows[0]
-    assert "90.0% [59.6%, 98.2%] n=10 dev" in rows[0]
+    assert "90.0% [59.6%, 98.2%]  10 dev" in rows[0]
     assert "█████░░░░░░░░░░░░░░░ $0.75 of $3.00" in text
+
+
+def test_before_the_session_begins_nothing_is_said_of_its_money() -> None:
+    panel = SessionPanel(SessionStory(own_metric=True), lambda: DIAL)
+    assert drawn(panel).split() == ["session", "preparing", "0:00"]
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_no_broken_ones() -> None:
+    titles, rows = ("model", "phase", "score", "spent"), [("a", "optimization", "50.0%", "$1.00")]
+    assert fitting(titles, rows, 7 + 14 + 7 + 7, ("phase", "spent")) == [0, 1, 2, 3]
+    assert fitting(titles, rows, 7 + 14 + 7 + 6, ("phase", "spent")) == [0, 2, 3]
+    assert fitting(titles, rows, 5, ("phase", "spent")) == [0, 2]
 
 
 def test_lines_when_piped(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +134,8 @@ def test_lines_when_piped(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     err = capsys.readouterr().err
     assert "phase: optimization" in err
     assert err.count("  a: optimization, round 2, 90.0%") == 1
-    assert ", 3 in flight" in err
+    assert "90.0% [59.6%, 98.2%] on 10 dev, $0.25, 3 in flight" in err
+    assert "b: failed, 50.0% [23.7%, 76.3%] on 10 dev, $0.50\n" in err
 
 
 @pytest.mark.parametrize(

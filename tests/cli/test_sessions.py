@@ -78,6 +78,25 @@ def test_the_report_is_written_again(trained: Path, tmp_path: Path) -> None:
     assert Path(usual).parent == trained / ".strop" / "reports"
 
 
+def test_reports_lie_in_the_session_s_directory_and_no_other_session_s_are_lost(tmp_path: Path) -> None:
+    task = small_task(tmp_path / "t")
+    asked = ("sessions", "train", "-C", task, "-m", "small", "-r", 0, "-s", 2, "-q", "--json")
+    first, report = strop(*asked), task / "dspy-training-report.json"
+    assert first.json["report"]["json"] == str(report)
+    again = strop("sessions", "resume", "last", "-C", task, "-q", "--json")
+    assert (again.json["report"], again.err) == (first.json["report"], "")
+    second = strop(*asked)
+    kept = task / f"dspy-training-report-{first.json['session_id']}.json"
+    assert json.loads(kept.read_text())["session_id"] == first.json["session_id"]
+    assert json.loads(report.read_text())["session_id"] == second.json["session_id"]
+    assert f"is kept as {kept.with_suffix('.html')}, .md, .json" in second.err
+    (tmp_path / "mine.json").write_text("{}")
+    refused = strop(*asked, "-o", tmp_path / "mine.md")
+    assert (refused.code, (tmp_path / "mine.json").read_text()) == (2, "{}")
+    assert "is no report of a session" in refused.json["error"]["message"]
+    assert len(strop("sessions", "-C", task, "--json").json) == 2
+
+
 def test_a_prompt_is_trained_with_lines_on_stderr_when_piped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("signature.yaml").write_text("input: a red kettle\noutput: a description\nconstraints: ['min_length:5']\n")
@@ -96,6 +115,25 @@ def test_a_prompt_is_trained_with_lines_on_stderr_when_piped(tmp_path: Path, mon
     found = strop("sessions", "show", "--json").json
     assert "the output must contain 'kettle'" in found["task"]["instructions"]
     assert "at least 5" not in found["task"]["instructions"]
+
+
+def test_a_constraint_in_plain_words_is_put_to_the_judge_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ("sessions", "train", "-p", "Name a colour", "--constraint", "names one colour", "-m", "small", "-q")
+    refused = strop(*asked, "--json")
+    assert refused.code == 2
+    assert "constraint 'names one colour' is not understood" in refused.json["error"]["message"]
+    assert "--judge MODEL" in refused.json["error"]["hint"]
+    done = strop(*asked, "-r", 0, "-s", 2, "--judge", "large", "--disable-hooks")
+    assert done.code == 0, done.err
+    assert re.search(r"Cost: \S+ of \$10\.00, \$0\.\d+ of it for the judge embedded/large", done.out)
+    found = strop("sessions", "show", "--json").json
+    assert found["judge"]["model"] == "embedded/large"
+    assert found["judge"]["rules"] == ["names one colour"]
+    assert found["judge"]["spending"]["calls"] >= 1
+    assert "Rule: names one colour." in found["task"]["instructions"]
 
 
 def test_hooks_can_be_named_and_disabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,14 +208,23 @@ def test_plan_predicts_each_models_iterations_and_leaves_nothing_behind(tmp_path
         (("-p", "x", "--task", "."), "--prompt and --task exclude each other"),
         (("-p", "x", "-o", "report.pdf"), "'.pdf'"),
         (("-p", "x", "--constraint", "nonsense"), "nonsense"),
+        (("-p", "x", "--constraint", "max-length: 5", "--judge", "small"), "'max-length: 5' is not understood"),
+        (("-p", "x", "--constraint", "be kind", "-m", "small", "--judge", "gpt4"), "gpt4 needs OPENAI_API_KEY"),
+        (("-p", "x", "--constraint", "be kind", "--judge", "nonsuch"), "there is no model 'nonsuch'"),
+        (("--task", ".", "--judge", "small"), "--judge is for the constraints of a prompt"),
         (("-p", "x", "--signature", "nowhere.yaml"), "nowhere.yaml"),
-        (("-p", "x", "-c", "2"), "convergence_threshold"),
+        (("-p", "x", "-c", "2"), "--convergence"),
+        (("-p", "x", "-b", "-1"), "--budget"),
+        (("-p", "x", "-m", "small", "--algorithm", "nonsuch"), "there is no algorithm 'nonsuch'"),
+        (("--input", "x", "-m", "small"), "--input is for a session by --prompt"),
+        (("--constraint", "contains:x", "--task", "."), "--constraint is for a session by --prompt"),
         (("-p", "x", "--hook", "nonsuch=say hi"), "nonsuch"),
         (("-p", "  "), "the prompt is empty"),
         ((), "there is nothing to train on"),
         (("--task", "nowhere.yaml"), "nowhere.yaml"),
-        (("--resume", "last", "-r", "9"), "optimization_rounds cannot be changed"),
+        (("--resume", "last", "-r", "9"), "--rounds cannot be changed"),
         (("--resume", "last", "-p", "x"), "--prompt cannot be changed"),
+        (("--resume", "last", "--judge", "small"), "--judge cannot be changed"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_exit_2(

@@ -56,7 +56,7 @@ def sums(w: Works, session_id: str) -> tuple[int, int]:
     return settled, unsure
 
 
-@pytest.mark.parametrize("seed", soaked(6, 200))
+@pytest.mark.parametrize("seed", soaked(3, 200))
 def test_random_sessions_with_failures_never_spend_more_than_their_budget(seed, record_property):
     draw = random.Random(f"money {seed}")
     sims = drawn_sims(draw)
@@ -210,7 +210,8 @@ def test_a_planted_cheaper_equal_model_is_recommended(seed):
     assert decide(result).recommended == cheap
 
 
-@pytest.mark.parametrize("seed", soaked(1, 10))
+# The short forms of these two are in test_cross_learning.py.
+@pytest.mark.parametrize("seed", soaked(0, 10))
 def test_a_model_that_gains_from_anothers_words_gains_and_poison_is_refused(seed):
     donor = Sim(f"donor{seed}", 0.4, loves="SPELL", writes="SPELL")
     pupil = Sim(f"pupil{seed}", 0.4, loves="SPELL", writes="Try")
@@ -229,7 +230,7 @@ def test_a_model_that_gains_from_anothers_words_gains_and_poison_is_refused(seed
     assert not any(each.kept for each in offered)
 
 
-@pytest.mark.parametrize("seed", soaked(1, 10))
+@pytest.mark.parametrize("seed", soaked(0, 10))
 def test_a_model_that_gains_from_anothers_demos_gains(seed):
     teacher, pupil = Sim(f"teacher{seed}", 0.6, learns=True), Sim(f"pupil{seed}", 0.0)
     with works(teacher, pupil) as w:

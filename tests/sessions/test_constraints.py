@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from strop.errors import SettingsError
-from strop.sessions.constraints import broken, kept_share, parse
+from strop.sessions.constraints import Opinion, broken, kept_share, parse
 
 
 @pytest.mark.parametrize(
@@ -109,18 +109,70 @@ def test_a_document_nested_without_measure_is_no_match():
 def test_on_request_a_rule_in_words_is_a_question_to_a_judge():
     asked: list[tuple[str, str]] = []
 
-    def judge(question: str, output: str) -> bool:
+    def judge(question: str, output: str) -> Opinion:
         asked.append((question, output))
-        return "please" in output
+        return Opinion(kept="please" in output, reason="it commands" if "please" not in output else "")
 
     rules = parse(["be polite to the reader", "max_length:20"], judge=judge)
     assert [rule.judged for rule in rules] == [True, False]
     assert kept_share(rules, "sit down, please") == 1.0
     assert kept_share(rules, "sit down") == 0.5
     assert asked[0] == ("be polite to the reader", "sit down, please")
+    assert broken(rules, "sit down, all of you!") == ("be polite to the reader (it commands)", "max_length:20")
 
 
-@pytest.mark.parametrize("rule", ["contian:x", "min_length:ten", "contains", "polite"])
-def test_a_judge_is_not_asked_what_was_meant_for_the_grammar(rule):
-    with pytest.raises(SettingsError):
-        parse([rule], judge=lambda _question, _output: True)
+def agrees(_question: str, _output: str) -> Opinion:
+    return Opinion(kept=True)
+
+
+@pytest.mark.parametrize(
+    ("rule", "meant"),
+    [
+        ("contian:x", "contains"), ("contain: x", "contains"), ("contains", "contains"), ("contains:", "contains"),
+        ("max-length: 5", "max_length"), ("max length: 5", "max_length"), ("maxLength:5", "max_length"),
+        ("max_length=5", "max_length"), ("max_length 5", "max_length"), ("max length 5", "max_length"),
+        ("length: 5", "min_length"), ("min: 5", "min_length"), ("regexp: ^a", "regex"), ("schema: {}", "json_schema"),
+        ("one of: a|b", "one_of"), ("one of a|b", "one_of"), ("starts_with: Dear", ""), ("language:de", ""),
+        ("maxWords: 5", ""), ("polite", ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_judge_is_not_asked_what_was_meant_for_the_grammar(rule, meant):
+    with pytest.raises(SettingsError, match="is not understood") as error:
+        parse([rule], judge=agrees)
+    hint = error.value.hint or ""
+    assert hint.startswith(f"did you mean {meant}:?" if meant else "known: contains:X")
+
+
+def test_a_value_of_the_grammar_that_cannot_be_read_is_no_question_either():
+    with pytest.raises(SettingsError, match="needs a number"):
+        parse(["min_length:ten"], judge=agrees)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "polite in tone", "be polite: no swearing", "Tone: warm", "contains the name of a city",
+        "one of the benefits is named", "Contents: listed one by one", "max 5 words", "explain why a=b holds",
+        "contains no jargon: none at all",
+    ],
+)  # fmt: skip
+def test_plain_words_are_a_question_also_where_they_have_a_colon(rule):
+    (found,) = parse([rule], judge=agrees)
+    assert found.judged
+    assert found.holds("any output")
+
+
+def test_without_a_judge_plain_words_are_an_error_that_says_how_to_get_one():
+    with pytest.raises(SettingsError, match="'polite in tone' is not understood") as error:
+        parse(["polite in tone"])
+    assert "known: contains:X" in (error.value.hint or "")
+    assert "judge_model, --judge MODEL" in (error.value.hint or "")
+
+
+def test_what_is_empty_or_without_measure_is_not_put_to_a_judge():
+    asked = []
+    rules = parse(["be polite to all"], judge=lambda _rule, output: asked.append(output) or Opinion(kept=True))
+    assert kept_share(rules, " ") == 0.0
+    assert broken(rules, " ") == ("be polite to all",)
+    assert broken(rules, "a" * 100_001) == ("be polite to all (too long to be judged)",)
+    assert asked == []

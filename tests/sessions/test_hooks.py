@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from strop.errors import RunFailed, SettingsError
+from strop.errors import BadInput, RunFailed, SettingsError
 from strop.sessions import TrainingConfig, TrainingPhase
 from strop.sessions.events import Complete, Error, HooksIntegration, Phase, SessionEvent, Start
 from strop.sessions.hooks import FunctionHook, HookReport, Hooks, hooking, parse_hook
@@ -30,7 +30,7 @@ VALUE = json.dumps({"bestModel": "a", "comparison": {"ü": "x\ny \"z\" 'q' $HOME
 KEY = "swarm/training/dspy-results"
 
 STAND_IN = '''\
-#!{python}
+#!{python} -IS
 """Stands for claude-flow: what it was asked goes to calls.jsonl beside it, what to do comes from plan.json."""
 import json, os, pathlib, sys, time
 
@@ -398,6 +398,50 @@ def test_a_session_ends_the_same_whatever_its_hooks_do(tmp_path, monkeypatch, pl
         assert stored[-1:] == [plan == {}]
         ends = [event.name for event in w.events if event.name in {"complete", "hooks_integration"}]
         assert ends[-1] == "complete"
+
+
+def test_a_session_takes_callables_and_hook_objects_and_says_what_became_of_them(tmp_path):
+    heard: list[str] = []
+
+    async def later(event: SessionEvent) -> None:
+        heard.append(f"later {event.name} {event.session_id}")
+
+    def at_the_end(event: SessionEvent) -> None:
+        heard.append(f"end {event.name} {json.loads(event.value)['bestModel']}")  # type: ignore[attr-defined]
+
+    def broken(_event: SessionEvent) -> None:
+        raise ValueError("no")
+
+    words = tmp_path / "words"
+    script = f"import sys; open({str(words)!r}, 'w').write(sys.argv[1])"
+    command = CommandHook(argv=(sys.executable, "-c", script, "{event}"), events=frozenset({"complete"}))
+    with works(Sim("a", 0.6)) as w:
+        session = w.session(12, optimization_rounds=0, benchmark_samples=3)
+        session.hook(at_the_end).hook(later, "start", "complete").hook(broken, "phase").hook(command)
+        result = session.run()
+        reports = {event.hook.rpartition(".")[2]: event for event in w.events if isinstance(event, HookReport)}
+        assert recall(w.store) is None  # a store was brought and no home: only what was added is run
+    assert set(heard) == {
+        "end hooks_integration a", f"later start {result.session_id}", f"later complete {result.session_id}",
+    }  # fmt: skip
+    assert words.read_text() == "complete"
+    assert {name: (each.ok, each.name) for name, each in reports.items()} == {
+        "at_the_end": (True, "hooks_integration"), "later": (True, "hooks_integration"),
+        "broken": (False, "hooks_integration"), Path(sys.executable).name: (True, "hooks_integration"),
+    }  # fmt: skip
+    assert "ValueError: no" in reports["broken"].detail
+
+
+def test_added_hooks_are_off_with_the_integration_and_unknown_events_are_refused():
+    heard: list[object] = []
+    with works(Sim("a", 0.6)) as w:
+        session = w.session(12, optimization_rounds=0, benchmark_samples=3, enable_hooks_integration=False)
+        session.hook(heard.append, "start").run()
+        with pytest.raises(BadInput, match="there is no event 'strat'"):
+            session.hook(heard.append, "strat")  # type: ignore[arg-type]
+        with pytest.raises(BadInput, match="names its events itself"):
+            session.hook(CommandHook(argv=("true",)), "start")
+    assert heard == []
 
 
 def test_disabled_integration_runs_nothing(tmp_path):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from strop.errors import PriceUnknown
-from strop.gateway import PriceTable
+from strop.gateway import Gateway, PriceTable
+from strop.runs import TaskSpec
+from strop.sessions import TrainingConfig, TrainingSession
 from strop.sessions.planning import forecast
 from strop.sessions.problem import from_task
-from tests.sessions.sim_session import Sim, data, works
+from strop.store import Store
+from tests.sessions.sim_session import TASK, Sim, data, works
 
 
 def plan(w, **changes):
@@ -49,6 +54,21 @@ def test_a_session_makes_about_as_many_calls_as_foreseen():
         result = w.run(40, **changes)
         calls = sum(one.spending.calls for one in result.models)
         assert 0.7 * calls <= sum(one.iterations for one in found.models) <= 1.5 * calls
+
+
+def test_calls_and_dollars_of_what_no_search_decides_are_foretold_within_five_percent():
+    models = ("embedded/small", "embedded/medium")
+    task = TaskSpec.model_validate(TASK, strict=False)
+    config = TrainingConfig(
+        models=models, task=task, optimization_rounds=0, enable_cross_learning=False, benchmark_samples=30
+    )
+    examples = data(40)
+    with Store.open(":memory:") as store, closing(Gateway(store, prices=PriceTable())) as gateway:
+        found = forecast(config, from_task(task, data=examples), gateway.prices)
+        result = TrainingSession(config, store=store, gateway=gateway, data=examples).run()
+    for one, made in zip(found.models, result.models, strict=True):
+        assert one.iterations == pytest.approx(made.spending.calls, rel=0.05)
+        assert one.cost_usd == pytest.approx(made.spending.cost_usd, rel=0.05)
 
 
 def test_an_unknown_price_is_an_error():

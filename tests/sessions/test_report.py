@@ -5,20 +5,38 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
+from itertools import combinations
 
 import pytest
 
 from strop.errors import StoreUnwritable
 from strop.gateway import Redactor
 from strop.sessions import SessionResult, TrainingPhase
-from strop.sessions.charts import COLOURS, colours_of
+from strop.sessions.charts import COLOURS, LETTER, _any_overlap, _box, _labels, colours_of
 from strop.sessions.recommending import decide
 from strop.sessions.report import as_json, html, markdown, write_reports
+from strop.sessions.wording import money, shortened
 from tests.sessions.made_results import model, rich_session, sealed, session, step
 
 KEY = "sk-ant-api03-abcdefgh12345678"
 OWN = "correct-horse-battery-9"
+
+
+@cache
+def rich() -> SessionResult:
+    return rich_session()
+
+
+@cache
+def rich_page() -> str:
+    return html(rich())
+
+
+@cache
+def rich_text() -> str:
+    return markdown(rich())
 
 
 class Page(HTMLParser):
@@ -57,7 +75,7 @@ def early(status="budget_exceeded") -> SessionResult:
 
 
 def test_markdown_has_the_documented_shape():
-    text = markdown(rich_session())
+    text = rich_text()
     lines = text.splitlines()
     assert lines[0] == "# Training Session Report"
     assert re.fullmatch(r"Generated: \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", lines[2])
@@ -79,7 +97,7 @@ def test_markdown_has_the_documented_shape():
 
 def test_every_table_of_the_markdown_keeps_its_columns():
     """The model `weak <b>|model` would break rows and open a tag."""
-    text = markdown(rich_session()).partition("```json")[0]
+    text = rich_text().partition("```json")[0]
     width = 0
     for line in text.splitlines():
         if line.startswith("|"):
@@ -93,8 +111,8 @@ def test_every_table_of_the_markdown_keeps_its_columns():
 
 
 def test_markdown_shows_the_last_twenty_iterations_and_json_all():
-    result = rich_session()
-    table = markdown(result).partition("## Iteration Details")[2].partition("## Configuration")[0]
+    result = rich()
+    table = rich_text().partition("## Iteration Details")[2].partition("## Configuration")[0]
     assert sum(line.startswith("| ") for line in table.splitlines()) == 21
     found = as_json(result)
     assert sum(len(one["iterations"]) for one in found["session"]["models"]) == len(result.iterations) == 244
@@ -102,7 +120,7 @@ def test_markdown_shows_the_last_twenty_iterations_and_json_all():
 
 
 def test_json_carries_the_decision_and_all_sixteen_figures():
-    result = rich_session()
+    result = rich()
     found = json.loads(json.dumps(as_json(result)))
     assert found["decision"] == json.loads(json.dumps(decide(result).to_dict()))
     assert found["decision"]["recommended"] == "cheap"
@@ -116,7 +134,7 @@ def test_json_carries_the_decision_and_all_sixteen_figures():
 
 
 def test_the_page_is_whole_fetches_nothing_and_escapes_strangers():
-    source = html(rich_session())
+    source = rich_page()
     page = Page(source)
     assert page.open == []
     assert page.fetched == []
@@ -130,12 +148,12 @@ def test_the_page_is_whole_fetches_nothing_and_escapes_strangers():
 
 
 def test_the_page_shows_what_was_decided():
-    result = rich_session()
-    page, decision = Page(html(result)), decide(result)
+    result = rich()
+    page, decision = Page(rich_page()), decide(result)
     for words in (*decision.sentence.split(". "), decision.non_inferiority, "Cheaper, no difference shown", "$0.75"):
         assert words in page.text
     for chart in ("ranking-chart", "front-chart", "latency-chart", "curves-chart", "spend-chart"):
-        assert f'class="{chart}"' in html(result)
+        assert f'class="{chart}"' in rich_page()
     assert page.text.count("strong") > 5
     assert "converged by plateau after round 4" in page.text
 
@@ -168,7 +186,7 @@ def test_a_session_without_a_single_figure_still_has_a_report():
 
 def test_no_secret_reaches_any_form(tmp_path, monkeypatch):
     monkeypatch.setenv("SOME_API_KEY", OWN)
-    result = rich_session()
+    result = rich()
     leaky = replace(
         result.models[3],
         why=f"401 for {KEY}",
@@ -205,7 +223,7 @@ def test_files_are_written_whole_and_an_unwritable_directory_is_said(tmp_path):
 
 
 def test_notes_name_what_limits_the_claims():
-    result = rich_session()
+    result = rich()
     task = replace(result.task, metric=None)
     text = markdown(replace(result, task=task, practice=True, looks=3))
     for words in ("nothing here knows what is right", "practice prices", "opened 3 times"):
@@ -214,7 +232,7 @@ def test_notes_name_what_limits_the_claims():
 
 
 def test_many_models_have_colours_and_hostile_names_stay_text():
-    names = [f"m{k} --> </svg><script>x</script>" for k in range(12)]
+    names = [f"m{k} --> </svg><script>x</script>" for k in range(COLOURS + 2)]
     many = session(*(model(name, sealed([1.0] * 12 + [0.0] * k)) for k, name in enumerate(names)))
     many = replace(many, models=tuple(
         replace(one, best_test=sealed([1.0] * 12 + [0.0] * 4)) for one in many.models))  # fmt: skip
@@ -222,3 +240,37 @@ def test_many_models_have_colours_and_hostile_names_stay_text():
     page = Page(html(many))
     assert page.open == []
     assert "script" not in page.tags
+
+
+def test_names_that_share_their_ends_stay_apart_when_shortened():
+    long = [f"meta-llama/Llama-3.3-{size}-Instruct-{kind}" for size in ("8B", "70B") for kind in ("Turbo", "Fast")]
+    assert shortened("gpt-4.1", 28) == "gpt-4.1"
+    short = [shortened(name, 28) for name in (long[0], long[1])]
+    assert len(set(short)) == 2
+    assert {len(name) for name in short} == {28}
+
+
+def test_labels_of_dots_that_lie_together_do_not_cover_each_other():
+    """Six models, two of each kind, as close as models of one price are."""
+    dots = {f"a-model-of-some-{n}": (10.0 + (n // 2) / 3, 200.0 - 3 * n, 8.0) for n in range(6)}
+    places = _labels(dots)
+    boxes = [_box(place, LETTER * len(words)) for words, place in places.items()]
+    assert set(places) == set(dots)
+    for one, other in combinations(boxes, 2):
+        assert not _any_overlap(one, [other])
+
+
+def test_what_was_never_measured_and_what_costs_are_for_is_said():
+    result = rich()
+    same = replace(result.transfers[0], n=0, kept=False, why="it has the same already")
+    made = replace(result, transfers=(same,), task=replace(result.task, binary=True))
+    text = markdown(made)
+    row = next(line for line in text.splitlines() if "it has the same already" in line)
+    assert "| – | 0 | no |" in row
+    assert "1,000 right answers" in text
+    assert "1,000 right answers" in Page(html(made)).text
+    graded = replace(made, task=replace(result.task, binary=False))
+    assert "A total score of 1,000" in markdown(graded)
+    ranked = decide(graded).comparison.ranking[0]
+    assert ranked.cost_per_quality is not None
+    assert f"| {money(1000 * ranked.cost_per_quality)} |" in markdown(graded)

@@ -4,57 +4,73 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from strop.errors import BadInput, PriceUnknown
+from strop.errors import BadInput, PriceUnknown, SettingsError
 from strop.gateway import Switch
-from strop.sessions import EVENTS, ModelConfig, SessionResult, Signature, TrainingConfig, TrainingPhase, TrainingSession
+from strop.sessions import (
+    EVENTS,
+    ModelConfig,
+    SessionJournal,
+    SessionResult,
+    Signature,
+    SpentSoFar,
+    TrainingConfig,
+    TrainingPhase,
+    TrainingSession,
+)
 from strop.sessions.slots import Slots
-from tests.sessions.sim_session import Gauge, Sim, works
+from tests.sessions.sim_session import Gauge, Sim, Works, data, works
 
 ORDER = ["baseline", "optimization", "cross_learning", "benchmark", "report"]
 
 
-def test_five_phases_in_order_and_every_result_carries_its_own():
+@pytest.fixture(scope="module")
+def usual() -> Iterator[tuple[Works, SessionResult]]:
+    """A session of a model that learns from examples and one that does not; nobody changes it."""
     with works(Sim("a", 0.6, learns=True), Sim("b", 0.4)) as w:
-        result = w.run()
-        assert [event.phase.value for event in w.told("phase")] == ORDER
-        assert [span.phase.value for span in result.phases] == ORDER
-        now = None
-        for event in w.events:
-            if event.name == "phase":
-                now = event.phase
-            if event.name == "iteration":
-                assert event.result.phase is now
-        for one in result.models:
-            counts = {phase: sum(step.phase == phase for step in one.iterations) for phase in TrainingPhase}
-            assert counts[TrainingPhase.BASELINE] == 2
-            assert counts[TrainingPhase.OPTIMIZATION] == one.rounds
-            assert counts[TrainingPhase.BENCHMARK] == 20
-            assert [s.iteration for s in one.iterations if s.phase == "benchmark"] == list(range(1, 21))
+        yield w, w.run()
 
 
-def test_measured_figures_are_the_models_own():
-    with works(Sim("a", 0.6, learns=True), Sim("b", 0.4)) as w:
-        result = w.run()
-        a = result.model("a")
-        assert a.best_test is not None
-        assert a.baseline_test is not None
-        assert a.best_test.mean == 1.0
-        assert 0.3 < a.baseline_test.mean < 0.9
-        assert "demos" not in a.baseline_prompt
-        assert "Example 1" in a.best_prompt
-        assert result.best_model == "a"
-        b = result.model("b")
-        assert b.best_test is not None
-        assert b.best_test.example_ids == a.best_test.example_ids
-        assert result.status == "completed"
-        assert a.spending.calls == w.sims[0].calls
-        assert a.spending.failed == 0
-        assert result.total_cost_usd == pytest.approx(sum(one.spending.cost_usd for one in result.models), abs=1e-12)
-        assert a.spending.cost_usd == pytest.approx(w.sims[0].calls * (100 * 1 + 10 * 2) / 1e6, rel=1e-9)
-        assert SessionResult.from_dict(result.to_dict()) == result
+def test_five_phases_in_order_and_every_result_carries_its_own(usual):
+    w, result = usual
+    assert [event.phase.value for event in w.told("phase")] == ORDER
+    assert [span.phase.value for span in result.phases] == ORDER
+    now = None
+    for event in w.events:
+        if event.name == "phase":
+            now = event.phase
+        if event.name == "iteration":
+            assert event.result.phase is now
+    for one in result.models:
+        counts = {phase: sum(step.phase == phase for step in one.iterations) for phase in TrainingPhase}
+        assert counts[TrainingPhase.BASELINE] == 2
+        assert counts[TrainingPhase.OPTIMIZATION] == one.rounds
+        assert counts[TrainingPhase.BENCHMARK] == 20
+        assert [s.iteration for s in one.iterations if s.phase == "benchmark"] == list(range(1, 21))
+
+
+def test_measured_figures_are_the_models_own(usual):
+    w, result = usual
+    a = result.model("a")
+    assert a.best_test is not None
+    assert a.baseline_test is not None
+    assert a.best_test.mean == 1.0
+    assert 0.3 < a.baseline_test.mean < 0.9
+    assert "demos" not in a.baseline_prompt
+    assert "Example 1" in a.best_prompt
+    assert result.best_model == "a"
+    b = result.model("b")
+    assert b.best_test is not None
+    assert b.best_test.example_ids == a.best_test.example_ids
+    assert result.status == "completed"
+    assert a.spending.calls == w.sims[0].calls
+    assert a.spending.failed == 0
+    assert result.total_cost_usd == pytest.approx(sum(one.spending.cost_usd for one in result.models), abs=1e-12)
+    assert a.spending.cost_usd == pytest.approx(w.sims[0].calls * (100 * 1 + 10 * 2) / 1e6, rel=1e-9)
+    assert SessionResult.from_dict(result.to_dict()) == result
 
 
 def test_documented_payloads_reach_sync_and_async_listeners_and_a_failing_one_stops_nobody():
@@ -85,6 +101,39 @@ def test_documented_payloads_reach_sync_and_async_listeners_and_a_failing_one_st
     assert f'"bestModel": "{result.best_model}"' in hook.value
     assert heard["stopped"] == heard["error"] == heard["budget_exceeded"] == []
     assert heard["metrics"][-1].total_cost == pytest.approx(result.total_cost_usd)
+
+
+def test_live_spending_is_the_ledgers_also_after_a_resumption():
+    dials: list[SpentSoFar | None] = []
+    with works(Sim("a", 0.6, learns=True), Sim("b", 0.4, error_rate=0.1)) as w:
+        session = w.session()
+        assert session.spending() is None
+        session.on("phase", lambda phase: session.stop() if phase == "cross_learning" else None)
+        first = session.run()
+        assert first.status == "stopped"
+        again = TrainingSession(session.config, store=w.store, gateway=w.gateway, data=data(24))
+        again.on("start", lambda _: dials.append(again.spending()))
+        again.on("phase", lambda _: dials.append(again.spending()))
+        again.on("complete", lambda _: dials.append(again.spending()))
+        result = again.resume(first.session_id)
+        assert again.spending() is None
+    none, begun, *_, last = dials
+    assert none is None
+    assert begun is not None
+    assert begun.total_usd == pytest.approx(first.total_cost_usd)
+    assert last is not None
+    assert last.total_usd == pytest.approx(result.total_cost_usd)
+    assert last.total_usd > begun.total_usd > 0
+    for one in result.models:
+        assert last.by_model_usd[one.name] == pytest.approx(one.spending.cost_usd + one.spending.uncertain_usd)
+
+
+def test_an_algorithm_that_is_not_there_is_refused_before_anything_is_asked():
+    with works(Sim("a", 0.6)) as w:
+        for algorithm in ("nonsuch", {"name": "copro", "nonsuch": 1}):
+            with pytest.raises(SettingsError, match="nonsuch"):
+                w.run(algorithm=algorithm)
+        assert (w.calls, SessionJournal(w.store).all()) == (0, [])
 
 
 def test_an_unknown_event_is_refused():

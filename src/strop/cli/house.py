@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strop.cli.console import tell
+from strop.cli.console import tell, typed
 from strop.errors import NotFound
 
 if TYPE_CHECKING:
@@ -28,12 +28,15 @@ def place_of(directory: Path, database: str | None = None) -> Place:
     return Place.of(directory, load_task(directory).spec if named else None, database=database)
 
 
-def house_at(directory: Path, database: str | None = None, *, replay: bool = False) -> House:
-    """The house of `directory` for looking around: where no database is yet, an empty one in memory stands for it."""
+def house_at(directory: Path, database: str | None = None, *, replay: bool = False, maker: str = "optimize") -> House:
+    """The house of `directory` for looking around: where no database is yet, an empty one in memory stands for it.
+
+    `maker` is the command that makes one.
+    """
     from strop.app import House
 
     place = place_of(directory, database)
     if "://" not in place.database and place.database != ":memory:" and not Path(place.database).exists():
-        tell(f"there is no database {place.database} yet; `strop optimize` makes it, --database names another")
+        tell(f"there is no database {place.database} yet; `{typed(maker)}` makes it, --database names another")
         place = replace(place, database=":memory:")
     return House(place, replay=replay)

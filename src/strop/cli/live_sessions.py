@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from strop.sessions import SessionEvent
 
 Z = 1.96
-READ_EVERY_S = 0.5
+TITLES = ("model", "phase", "round", "score (95% interval)", "examples", "spent", "in flight")
+SPARE = ("examples", "round", "in flight", "phase")
+"""Left out in this order on a narrow terminal."""
+LAST_PHASE = "report"
+"""Nothing moves any more; the result follows at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +130,8 @@ class SessionStory:
         if not self._verbose and (adds or not step.optimizations):
             return None
         changed = f"; {'; '.join(step.optimizations)}" if step.optimizations else ""
-        number = f"round {step.iteration}" if str(step.phase) == "optimization" else f"{step.phase} {step.iteration}"
+        phase = "round" if str(step.phase) == "optimization" else str(step.phase).replace("_", " ")
+        number = f"{phase} {step.iteration}"
         return f"{step.model}: {number}: {mean:.3f} on {step.n}{changed}"
 
     def _converged(self, event: Any) -> str:
@@ -203,8 +208,12 @@ class SessionLines:
     def _tick(self) -> None:
         while not self._over.wait(LINES_EVERY_S):
             dial = self._read()
+            if self._story.phase == LAST_PHASE:
+                continue
             for name, row in list(self._story.rows.items()):
-                line = ", ".join(text for text in cells(row, name, dial) if text) + " in flight"
+                phase, number, score, examples, spent, calls = cells(row, name, dial)
+                words = (phase, number, score and f"{score} on {examples}", spent, calls and f"{calls} in flight")
+                line = ", ".join(filter(None, words))
                 if self._last.get(name) != line:
                     self._last[name] = line
                     self.say(f"{name}: {line}")
@@ -217,8 +226,6 @@ class SessionPanel:
         self._story = story
         self._read = read
         self._console = rich_console(sys.stderr)
-        self._dial = Dial(in_flight={}, spent={}, total=0.0)
-        self._read_at = 0.0
         self._live: Live | None = None
 
     def hear(self, event: SessionEvent) -> None:
@@ -250,39 +257,55 @@ class SessionPanel:
         from rich.table import Table
         from rich.text import Text
 
-        story, now = self._story, time.monotonic()
-        if now - self._read_at > READ_EVERY_S:
-            self._dial, self._read_at = self._read(), now
+        story, dial = self._story, self._read()
         done = f"  {story.progress[0]} of {story.progress[1]} sealed answers" if story.progress else ""
         head = Text.assemble(
             (story.title, "dim"), "  ", (story.phase, "bold"), done, f"  {clock_face(story.elapsed_s)}"
         )
+        if not story.rows:
+            return Group(head)
+        rows = [(name, *cells(row, name, dial)) for name, row in list(story.rows.items())]
+        shown = fitting(TITLES, rows, self._console.width, SPARE)
         grid = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-        for title in ("model", "phase", "round", "score (95% interval)", "spent", "in flight"):
-            grid.add_column(title, no_wrap=True, justify="right" if title in {"spent", "in flight"} else "left")
-        for name, row in list(story.rows.items()):
-            style = "red" if row.failed else ""
-            grid.add_row(*(Text(printable(text), style=style) for text in (name, *cells(row, name, self._dial))))
-        return Group(head, grid, Text(budget_text(self._dial.total, story.budget_usd)))
+        for at in shown:
+            right = TITLES[at] in {"spent", "in flight"}
+            grid.add_column(TITLES[at], no_wrap=True, justify="right" if right else "left")
+        for row in rows:
+            style = "red" if story.rows[row[0]].failed else ""
+            grid.add_row(*(Text(printable(row[at]), style=style) for at in shown))
+        return Group(head, grid, Text(budget_text(dial.total, story.budget_usd)))
 
 
-def cells(row: Row, name: str, dial: Dial) -> tuple[str, str, str, str, str]:
-    """Phase, round, score with its interval, spend, calls in flight of one model, in words."""
-    score = "" if row.score is None else f"{score_text(*row.score)} {row.where}"
+def cells(row: Row, name: str, dial: Dial) -> tuple[str, str, str, str, str, str]:
+    """Phase, round, score with its interval, on which examples, spend, calls in flight of one model, in words."""
+    calls = dial.in_flight.get(name, 0)
     return (
         row.state,
         f"round {row.round}" if row.round else "",
-        score,
+        "" if row.score is None else score_text(*row.score),
+        "" if row.score is None else f"{row.score[1]} {row.where}",
         dollars(dial.spent.get(name, 0.0)),
-        str(dial.in_flight.get(name, 0)),
+        str(calls) if calls else "",
     )
+
+
+def fitting(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int, spare: Sequence[str]) -> list[int]:
+    """Which columns of a table fit side by side, two blanks between them: those in `spare` are left out in that order
+    until they do."""
+    widths = [max(map(len, column)) + 2 for column in zip(titles, *rows, strict=True)]
+    shown = list(range(len(titles)))
+    for title in spare:
+        if sum(widths[at] for at in shown) <= width:
+            break
+        shown.remove(titles.index(title))
+    return shown
 
 
 def score_text(mean: float, n: int) -> str:
     """A mean of scores in 0..1 with Wilson's interval: no such scores vary more than zeros and ones of that mean."""
     middle = (mean + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * sqrt(max(0.0, mean * (1 - mean)) / n + Z * Z / (4 * n * n))
-    return f"{mean:.1%} [{max(0.0, middle - half):.1%}, {min(1.0, middle + half):.1%}] n={n}"
+    return f"{mean:.1%} [{max(0.0, middle - half):.1%}, {min(1.0, middle + half):.1%}]"
 
 
 def budget_text(spent: float, budget: float | None) -> str:

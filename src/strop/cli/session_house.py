@@ -63,6 +63,15 @@ class Work:
     directory: Path = Path()
 
     @property
+    def only_with_prompt(self) -> list[str]:
+        """The options that were given and mean nothing for a task."""
+        given = {
+            "--input": self.input, "--expects": self.expects, "--constraint": self.constraints or None,
+            "--signature": self.signature,
+        }  # fmt: skip
+        return [name for name, value in given.items() if value is not None]
+
+    @property
     def folder(self) -> Path:
         """Where database, prices and keys are looked for."""
         if self.task is None:
@@ -73,7 +82,8 @@ class Work:
 def config_of(
     work: Work, models: str | None, preset: str, changes: Mapping[str, Any], *, keys: bool = True
 ) -> TrainingConfig:
-    """The config of the options. `changes` are keys of TrainingConfig that were given; a plan needs no `keys`.
+    """The config of the options. `changes` are keys of TrainingConfig that were given, the judge as it was named; a
+    plan needs no `keys`.
 
     Raises:
         BadInput: there is nothing to work on, or a model has no key.
@@ -85,12 +95,25 @@ def config_of(
     words = [word.strip() for word in models.split(",") if word.strip()] if models is not None else chosen()
     if not words:
         raise SettingsError("--models names no model", hint=_known())
+    judge = values.pop("judge_model", None)
     if keys:
-        need_keys(words)
+        need_keys([*words, *([judge] if judge else [])])
     if work.prompt is not None and work.task is not None:
         raise SettingsError("--prompt and --task exclude each other", hint="a session is about one or the other")
     if work.prompt is None:
+        if work.only_with_prompt:
+            raise SettingsError(
+                f"{work.only_with_prompt[0]} is for a session by --prompt: a task has a signature of its own",
+                hint="-p 'Write ...' with what its output must keep to, or leave it out",
+            )
+        if judge is not None:
+            raise SettingsError(
+                "--judge is for the constraints of a prompt: a task is scored by its metric",
+                hint="-p 'Write ...' --constraint 'polite in tone' --judge MODEL",
+            )
         values["task"] = _task_of(work)
+    if judge is not None:
+        values["judge_model"] = ModelConfig(model=model_of(judge))
     asked = tuple(ModelConfig(model=model_of(word), temperature=temperature) for word in words)
     return TrainingConfig(models=asked, **values)
 

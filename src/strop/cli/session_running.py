@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from strop.cli.console import PREPARING, emit, flowing, show, table, tell, typed, width
 from strop.cli.house import house_at, place_of
 from strop.cli.interrupts import Interrupts
-from strop.cli.live_sessions import Dial, session_view
+from strop.cli.live_sessions import Dial, fitting, session_view
 from strop.cli.verdict import dollars
-from strop.errors import SettingsError, StoreUnwritable, StropError
+from strop.errors import BadInput, SettingsError, StoreUnwritable
 
 if TYPE_CHECKING:
     from strop.app import House
@@ -25,6 +24,10 @@ if TYPE_CHECKING:
 
 EXIT_OF_STATUS = {"completed": 0, "budget_exceeded": 4, "timeout": 4, "failed": 3, "stopped": 130}
 KINDS = (".md", ".html", ".json")
+SPARE = ("p50/p95/p99 ms", "Rounds", "Calls", "Ended")
+"""Columns that are left out on a narrow terminal, in this order."""
+REPORT = "dspy-training-report.md"
+"""The guide's name of the report."""
 PRACTICE = (
     "These are small offline models for trials: their scores say nothing about real models, their prices are never "
     "billed."
@@ -33,19 +36,25 @@ PRACTICE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """How a session is shown and where its report goes."""
+    """How a session is shown and where its report goes: where it was told to, else into the session's directory."""
 
-    output: Path
+    output: Path | None
     quiet: bool
     verbose: bool
     as_json: bool
+
+    def report(self, directory: Path) -> Path:
+        """The report's path. Raises what `check_output` raises, before anything is paid for."""
+        path = self.output or directory / REPORT
+        check_output(path)
+        return path
 
 
 def train_models(work: Work, asked: tuple[str | None, str, Mapping[str, Any]], database: str | None, seen: Seen) -> int:
     """A new session; `asked` are models, preset and changes of the config."""
     from strop.cli.session_house import check_hooks, config_of, signature_of
 
-    check_output(seen.output)
+    report = seen.report(work.folder)
     place = _place(work, database)
     config, signature = config_of(work, *asked), signature_of(work)
     check_hooks(config.hooks, place.reports.parent)
@@ -58,10 +67,8 @@ def train_models(work: Work, asked: tuple[str | None, str, Mapping[str, Any]], d
         session = TrainingSession(
             config, store=house.store, gateway=house.gateway, directory=work.folder, home=home_of(house)
         )
-        result = carry_out(
-            house, session, lambda: session.run(work.prompt, signature), seen, own_metric=work.prompt is None
-        )
-        return finish(house, result, seen, directory=work.folder)
+        result = carry_out(session, lambda: session.run(work.prompt, signature), seen, own_metric=work.prompt is None)
+        return finish(house, result, seen, directory=work.folder, report=report)
 
 
 def resume_session(id: str, changes: Mapping[str, Any], where: tuple[Path, str | None], seen: Seen) -> int:
@@ -69,19 +76,22 @@ def resume_session(id: str, changes: Mapping[str, Any], where: tuple[Path, str |
     from strop.cli.session_house import resumed
     from strop.sessions import SessionJournal
 
+    report = seen.report(where[0])
     with house_at(*where) as house:
         record = SessionJournal(house.store).get(id)
         session = resumed(record, changes, house)
+        if record.status == "completed" and not changes and not seen.quiet:
+            tell(f"session {record.id} is complete: it is answered from the ledger once more, and nothing is paid")
         own_metric = "prompt" not in (record.problem or {})
-        result = carry_out(house, session, lambda: session.resume(record.id), seen, own_metric=own_metric)
-        return finish(house, result, seen, directory=where[0])
+        result = carry_out(session, lambda: session.resume(record.id), seen, own_metric=own_metric)
+        return finish(house, result, seen, directory=where[0], report=report)
 
 
 def carry_out(
-    house: House, session: TrainingSession, work: Callable[[], SessionResult], seen: Seen, *, own_metric: bool
+    session: TrainingSession, work: Callable[[], SessionResult], seen: Seen, *, own_metric: bool
 ) -> SessionResult:
     """Run a session, new or resumed. The first Ctrl-C ends it with what it has, the second leaves at once."""
-    view = session_view(_reader(house, session), quiet=seen.quiet, verbose=seen.verbose, own_metric=own_metric)
+    view = session_view(_reader(session), quiet=seen.quiet, verbose=seen.verbose, own_metric=own_metric)
 
     def stop(first: bool) -> None:
         if first:
@@ -96,16 +106,16 @@ def carry_out(
         leave()
 
 
-def finish(house: House, result: SessionResult, seen: Seen, *, directory: Path) -> int:
+def finish(house: House, result: SessionResult, seen: Seen, *, directory: Path, report: Path) -> int:
     """Write the report and print what was found out; returns the exit code."""
     files: dict[str, str] | None = None
     try:
-        files = {kind: str(path.resolve()) for kind, path in asdict(write_files(result, seen.output, house)).items()}
-    except StoreUnwritable as error:
+        files = write_files(result, report, house).by_kind()
+    except (StoreUnwritable, BadInput) as error:
         # The result is safe in the database; `strop sessions report` makes its pages again.
         tell(f"error: {error.message}")
     if seen.as_json:
-        emit({**result.to_dict(), "report": files})
+        emit({**as_data(result), "report": files})
         return EXIT_OF_STATUS[result.status]
     show()
     print_result(result)
@@ -121,6 +131,13 @@ def finish(house: House, result: SessionResult, seen: Seen, *, directory: Path) 
     return EXIT_OF_STATUS[result.status]
 
 
+def as_data(result: SessionResult) -> dict[str, Any]:
+    """What --json prints of a session: all of it, and the decision."""
+    from strop.sessions import decide
+
+    return {**result.to_dict(), "decision": decide(result).to_dict()}
+
+
 def print_result(result: SessionResult) -> None:
     """The decision, the models side by side, what was carried across, the money."""
     from strop.sessions import decide
@@ -132,7 +149,9 @@ def print_result(result: SessionResult) -> None:
     ranked = {one.name: one for one in decision.comparison.ranking}
     models = sorted(result.models, key=lambda one: ranked[one.name].place if one.name in ranked else len(result.models))
     titles = ("Rank", "Model", "Ended", "Rounds", "Baseline", "Best", "95% interval", "p50/p95/p99 ms", "Calls", "Cost")
-    table(titles, [_cells(one, ranked.get(one.name)) for one in models], right=titles[3:])
+    rows = [_cells(one, ranked.get(one.name)) for one in models]
+    shown = fitting(titles, rows, columns, SPARE)
+    table([titles[at] for at in shown], [[row[at] for at in shown] for row in rows], right=titles[3:])
     show()
     for each in result.transfers:
         if each.kept:
@@ -141,9 +160,12 @@ def print_result(result: SessionResult) -> None:
         if one.why:
             show(flowing([f"{one.name}: {one.why}"], columns))
     show(flowing([decision.sentence], columns, indent=""))
-    show(flowing([decision.non_inferiority], columns, indent=""))
+    if len(ranked) > 1:
+        show(flowing([decision.non_inferiority], columns, indent=""))
     limit = "no limit" if result.budget_usd is None else f"${result.budget_usd:,.2f}"
-    show(f"Cost: {dollars(result.total_cost_usd)} of {limit}")
+    judged = result.judge
+    part = f", {dollars(judged.spending.cost_usd)} of it for the judge {judged.model}" if judged else ""
+    show(f"Cost: {dollars(result.total_cost_usd)} of {limit}{part}")
     if result.practice:
         show(flowing([PRACTICE], columns, indent=""))
 
@@ -154,19 +176,27 @@ def write_files(result: SessionResult, path: Path, house: House) -> ReportFiles:
     Raises:
         SettingsError: the name ends like something that a report is not.
         StoreUnwritable: the files cannot be written.
+        BadInput: a file is there which is no report.
     """
     from strop.sessions import write_reports
 
     check_output(path)
-    return write_reports(result, path.parent, redact=house.redact, name=path.stem)
+    files = write_reports(result, path.parent, redact=house.redact, name=path.stem)
+    if files.earlier:
+        kept = ", ".join([str(files.earlier[0]), *(path.suffix for path in files.earlier[1:])])
+        tell(f"an earlier session's report was there; it is kept as {kept}")
+    return files
 
 
 def check_output(path: Path) -> None:
-    """Raises SettingsError before anything is paid for."""
+    """Raises SettingsError where the ending is not a report's, BadInput where another file has that name."""
+    from strop.sessions import check_place
+
     if path.suffix not in {"", *KINDS}:
         raise SettingsError(
             f"a report is not written as {path.suffix!r}", hint=f"-o {path.stem}.md; {', '.join(KINDS)} are written"
         )
+    check_place(path)
 
 
 def home_of(house: House) -> Path:
@@ -181,7 +211,7 @@ def brief(record: SessionRecord) -> dict[str, Any]:
         one.get("name") or one["model"] for one in record.config["models"]
     ]
     data = {
-        "id": record.id, "name": record.name, "status": record.status, "created_at": record.created_at,
+        "id": record.id, "name": record.name, "status": record.status, "created_at": record.created_at.isoformat(),
         "seconds": record.seconds, "attempts": record.attempts, "models": models,
         "best_model": found.get("best_model"), "usd": found.get("total_cost_usd"), "error": record.error,
         "directory": record.directory,
@@ -191,10 +221,13 @@ def brief(record: SessionRecord) -> dict[str, Any]:
 
 def print_briefs(briefs: Sequence[Mapping[str, Any]]) -> None:
     """The list of sessions."""
+    if not briefs:
+        show("No session yet; `strop sessions train` begins one.")
+        return
     rows = [
         (
-            data["id"], data["created_at"][:16], data["name"], data["status"], ", ".join(data["models"]),
-            data["best_model"], dollars(data["usd"]),
+            data["id"], data["created_at"][:16].replace("T", " "), data["name"], data["status"].replace("_", " "),
+            ", ".join(data["models"]), data["best_model"], dollars(data["usd"]),
         )
         for data in briefs
     ]  # fmt: skip
@@ -205,8 +238,8 @@ def print_forecast(found: Forecast) -> None:
     """What a session would do, a row a model."""
     rows = [
         (
-            one.name, dollars(one.usd_per_call), one.budget_iterations, one.rounds, one.transfers, one.benchmark_calls,
-            one.iterations, dollars(one.cost_usd),
+            one.name, dollars(one.usd_per_call), _count(one.budget_iterations), one.rounds, one.transfers,
+            f"{one.benchmark_calls:,}", f"{one.iterations:,}", dollars(one.cost_usd),
         )
         for one in found.models
     ]  # fmt: skip
@@ -215,8 +248,14 @@ def print_forecast(found: Forecast) -> None:
     limit = "no limit" if found.budget_usd is None else f"${found.budget_usd:,.2f}, which is never exceeded"
     show(f"Expected: {dollars(found.cost_usd)}; budget {limit}.")
     show(f"{found.dev} dev examples and {found.benchmark_samples} sealed ones a model; an iteration is a model call.")
+    if found.budget_usd is not None:
+        show("Budget buys: so many calls of the plain program for an equal share of the budget.")
     if not found.enough:
         show("The budget is not expected to pay for everything: the session measures less, and says so.")
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
 
 
 def _place(work: Work, database: str | None) -> Place:
@@ -230,10 +269,10 @@ def _place(work: Work, database: str | None) -> Place:
     return Place.of(work.folder, load_task(work.task).spec, database=database)
 
 
-def _cells(one: ModelResult, ranked: Ranked | None) -> tuple[object, ...]:
+def _cells(one: ModelResult, ranked: Ranked | None) -> tuple[str, ...]:
     before, latency = one.baseline_test, None if ranked is None else ranked.latency
     return (
-        "" if ranked is None else ranked.rank, one.name, one.status, one.rounds,
+        "" if ranked is None else str(ranked.rank), one.name, one.status.replace("_", " "), str(one.rounds),
         "" if before is None else f"{before.mean:.1%}",
         "" if ranked is None else f"{ranked.score:.1%}",
         "not measured" if ranked is None else f"[{ranked.low:.1%}, {ranked.high:.1%}]",
@@ -242,26 +281,15 @@ def _cells(one: ModelResult, ranked: Ranked | None) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _reader(house: House, session: TrainingSession) -> Callable[[], Dial]:
-    """Reads what a live view shows beside the events; the last reading where the database is busy."""
+def _reader(session: TrainingSession) -> Callable[[], Dial]:
+    """Reads what a live view shows beside the events."""
     last = Dial(in_flight={}, spent={}, total=0.0)
-    names = session.config.names
-
-    def spent(scope: str) -> float:
-        node = house.gateway.budgets.read(scope)
-        return 0.0 if node is None else node.spent / 1e12
 
     def read() -> Dial:
         nonlocal last
-        if session.id is None:
-            return last
-        root = f"session:{session.id}"
-        with contextlib.suppress(StropError):
-            last = Dial(
-                in_flight=session.in_flight(),
-                spent={name: spent(f"{root}/{n}") + spent(f"{root}/search/{n}") for n, name in enumerate(names)},
-                total=spent(root),
-            )
+        now = session.spending()
+        if now is not None:
+            last = Dial(in_flight=session.in_flight(), spent=now.by_model_usd, total=now.total_usd)
         return last
 
     return read

@@ -9,7 +9,6 @@ import typer
 
 from strop.cli.options import Database, Directory, Json, Quiet, noun
 from strop.cli.session_options import (
-    REPORT,
     Algorithm,
     Budget,
     Concurrency,
@@ -17,6 +16,7 @@ from strop.cli.session_options import (
     CostOptimized,
     Expects,
     Input,
+    JudgeModel,
     Models,
     Newest,
     Output,
@@ -65,6 +65,7 @@ def train(
     input: Input = None,
     expects: Expects = None,
     constraint: Rules = None,
+    judge: JudgeModel = None,
     signature: SignatureFile = None,
     task: TaskFile = None,
     algorithm: Algorithm = None,
@@ -78,10 +79,10 @@ def train(
         list[str] | None,
         typer.Option(metavar="HOOK", help="claude-flow, module:function, or `complete=COMMAND {session_id}`."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of split, search and embedded models.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of split, search and embedded models.")] = None,
     concurrency: Concurrency = None,
     timeout: Timeout = None,
-    output: Output = REPORT,
+    output: Output = None,
     resume: Annotated[str | None, typer.Option(metavar="SESSION", help="Go on with an interrupted session.")] = None,
     directory: Directory = Path(),
     database: Database = None,
@@ -101,13 +102,19 @@ def train(
         "optimization_rounds": rounds, "cost_budget": budget, "benchmark_samples": samples, "algorithm": algorithm,
         "convergence_threshold": convergence, "seed": seed, "max_concurrency": concurrency, "timeout_s": timeout,
         "hooks": tuple(hook) if hook else None, "enable_cross_learning": False if disable_cross_learning else None,
-        "enable_hooks_integration": False if disable_hooks else None,
+        "enable_hooks_integration": False if disable_hooks else None, "judge_model": judge,
     }  # fmt: skip
     changes = {key: value for key, value in changes.items() if value is not None}
     preset = preset_of(quality_focused=quality_focused, cost_optimized=cost_optimized)
     seen = Seen(output=output, quiet=quiet, verbose=verbose, as_json=as_json)
     if resume is not None:
-        other = {"--models": models, "--prompt": prompt, "--task": task, "a preset": preset != "default" or None}
+        other: dict[str, object] = {
+            "--models": models, "--prompt": prompt, "--task": task, "--judge": judge, "--rounds": rounds,
+            "--samples": samples, "--convergence": convergence, "--algorithm": algorithm, "--seed": seed,
+            "--input": input, "--expects": expects, "--constraint": constraint, "--signature": signature,
+            "--disable-cross-learning": disable_cross_learning or None, "--disable-hooks": disable_hooks or None,
+            "a preset": preset != "default" or None,
+        }  # fmt: skip
         refuse([name for name, value in other.items() if value is not None])
         return resume_session(resume, changes, (directory, database), seen)
     work = Work(
@@ -121,10 +128,12 @@ def train(
 def resume(
     session: Newest = "last",
     *,
-    budget: Budget = None,
+    budget: Annotated[
+        float | None, typer.Option("--budget", "-b", metavar="USD", min=0, help="Raise what all of it may cost.")
+    ] = None,
     concurrency: Concurrency = None,
     timeout: Timeout = None,
-    output: Output = REPORT,
+    output: Output = None,
     directory: Directory = Path(),
     database: Database = None,
     verbose: Verbose = False,
@@ -148,14 +157,14 @@ def show(
     from strop.cli.console import emit
     from strop.cli.console import show as say
     from strop.cli.house import house_at
-    from strop.cli.session_running import brief, print_result
+    from strop.cli.session_running import as_data, brief, print_result
     from strop.sessions import SessionJournal
 
     with house_at(directory, database) as house:
         record = SessionJournal(house.store).get(session)
         found = record.found
         if as_json:
-            emit(brief(record) if found is None else found.to_dict())
+            emit(brief(record) if found is None else as_data(found))
         elif found is None:
             say(f"Session {record.id}: {record.name}, {record.status}; it has no result yet")
             say(f"Resume: strop sessions resume {record.id}")
@@ -174,8 +183,6 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write the report of a session again, as HTML, Markdown and JSON, and say where they lie."""
-    from dataclasses import asdict
-
     from strop.cli.console import emit
     from strop.cli.console import show as say
     from strop.cli.house import house_at
@@ -188,8 +195,7 @@ def report(
         found = record.found
         if found is None:
             raise NotFound(f"session {record.id} has no result yet", hint=f"strop sessions resume {record.id}")
-        written = asdict(write_files(found, output or house.place.reports / f"{record.id}.md", house))
-    files = {kind: str(path.resolve()) for kind, path in written.items()}
+        files = write_files(found, output or house.place.reports / f"{record.id}.md", house).by_kind()
     if as_json:
         emit({"session_id": record.id, "report": files})
         return
@@ -236,8 +242,8 @@ def models(directory: Directory = Path(), as_json: Json = False) -> None:
     if as_json:
         emit(rows)
         return
-    cells = [(row["name"], row["model"], row["input"], row["output"], row["key"]) for row in rows]
-    table(("Name", "Model", "Input", "Output", "Key"), cells, right=("Input", "Output"))
+    cells = [(row["name"], row["model"], f"{row['input']:.2f}", f"{row['output']:.2f}", row["key"]) for row in rows]
+    table(("Name", "Model", "$/M in", "$/M out", "Key"), cells, right=("$/M in", "$/M out"))
 
 
 @app.command()
@@ -252,6 +258,7 @@ def plan(
     input: Input = None,
     expects: Expects = None,
     constraint: Rules = None,
+    judge: JudgeModel = None,
     signature: SignatureFile = None,
     task: TaskFile = None,
     algorithm: Algorithm = None,
@@ -277,7 +284,7 @@ def plan(
     load_env(work.folder)
     given = {
         "optimization_rounds": rounds, "cost_budget": budget, "benchmark_samples": samples, "algorithm": algorithm,
-        "convergence_threshold": convergence,
+        "convergence_threshold": convergence, "judge_model": judge,
     }  # fmt: skip
     preset = preset_of(quality_focused=quality_focused, cost_optimized=cost_optimized)
     changes = {key: value for key, value in given.items() if value is not None}

@@ -16,12 +16,14 @@ from strop.sessions.hooks import FunctionHook, HookReport, hooking, parse_hook
 from strop.sessions.hooks_claude_flow import ClaudeFlowHook
 from strop.sessions.hooks_command import CommandHook
 from strop.sessions.hooks_sink import recall
+from strop.sessions.hooks_worker import Hook
 from strop.sessions.journal import SessionJournal, SessionRecord
 from strop.sessions.measures import TrainingMetrics, performance, training_metrics
 from strop.sessions.planning import Forecast, ModelForecast, forecast
 from strop.sessions.problem import Problem, from_prompt, from_task
 from strop.sessions.recommending import Decision, decide
 from strop.sessions.report import ReportFiles, write_reports
+from strop.sessions.report_keeping import check_place
 from strop.sessions.result import (
     IterationResult,
     ModelResult,
@@ -33,7 +35,7 @@ from strop.sessions.result import (
     SessionStatistics,
     Transfer,
 )
-from strop.sessions.session import TrainingSession
+from strop.sessions.session import SpentSoFar, TrainingSession
 
 __all__ = [
     "EVENTS",
@@ -45,6 +47,7 @@ __all__ = [
     "Decision",
     "Forecast",
     "FunctionHook",
+    "Hook",
     "HookReport",
     "IterationResult",
     "ModelConfig",
@@ -65,11 +68,13 @@ __all__ = [
     "SessionStatistics",
     "Signature",
     "SignatureExample",
+    "SpentSoFar",
     "TrainingConfig",
     "TrainingMetrics",
     "TrainingPhase",
     "TrainingSession",
     "Transfer",
+    "check_place",
     "decide",
     "examine",
     "forecast",

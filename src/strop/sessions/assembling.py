@@ -12,6 +12,7 @@ from strop.sessions.collector import statistics_of
 from strop.sessions.contestant import Contestant
 from strop.sessions.money import spent_usd
 from strop.sessions.result import (
+    JudgeResult,
     ModelResult,
     PhaseSpan,
     SessionResult,
@@ -25,6 +26,7 @@ from strop.sessions.result import (
 def assemble(attempt: SessionAttempt, status: SessionStatus, why: str) -> SessionResult:
     """Everything that is known when the attempt ends."""
     lines = {one.name: attempt.gateway.ledger.lines(one.scope) for one in attempt.contestants}
+    judging = [] if attempt.judge is None else attempt.gateway.ledger.lines(attempt.judge.scope)
     models = tuple(_model(one, lines[one.name], status) for one in attempt.contestants)
     return SessionResult(
         session_id=attempt.record.id,
@@ -34,15 +36,20 @@ def assemble(attempt: SessionAttempt, status: SessionStatus, why: str) -> Sessio
         task=_task(attempt),
         models=models,
         transfers=tuple(sorted(attempt.transfers, key=lambda each: (each.receiver, each.donor, each.carried))),
-        phases=_spans(attempt, [line for each in lines.values() for line in each]),
+        phases=_spans(attempt, [line for each in (*lines.values(), judging) for line in each]),
         best_model=best_of(models),
         total_cost_usd=spent_usd(attempt),
         budget_usd=attempt.config.cost_budget,
         duration_s=attempt.record.seconds + time.monotonic() - attempt.started,
         started_at=attempt.record.created_at,
-        practice=all(one.settings.embedded for one in attempt.contestants),
+        practice=all(
+            one.settings.embedded for one in (*attempt.contestants, *([attempt.judge] if attempt.judge else []))
+        ),
         looks=attempt.looks,
         prices_dated=attempt.gateway.prices.dated,
+        judge=None
+        if attempt.judge is None
+        else JudgeResult(model=attempt.judge.settings.model, rules=attempt.judge.rules, spending=_spending(judging)),
     )
 
 

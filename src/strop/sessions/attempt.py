@@ -20,6 +20,7 @@ from strop.sessions.config import TrainingConfig, TrainingPhase
 from strop.sessions.contestant import Contestant, Tried
 from strop.sessions.events import BudgetExceeded, Error, Iteration, Metrics, Phase, SessionEvent
 from strop.sessions.journal import SessionJournal, SessionRecord
+from strop.sessions.judge_calls import SessionJudge
 from strop.sessions.models import lanes_of, language_model
 from strop.sessions.problem import Problem
 from strop.sessions.result import IterationResult, Transfer, now
@@ -63,6 +64,8 @@ class SessionAttempt:
     started: float = field(default_factory=time.monotonic)
     entered: list[Entered] = field(default_factory=list[Entered])
     transfers: list[Transfer] = field(default_factory=list[Transfer])
+    judge: SessionJudge | None = None
+    judge_down: str = ""
     fatal: StropError | RunStopped | None = None
     looks: int = 1
     budget_told: bool = False
@@ -87,11 +90,13 @@ class SessionAttempt:
     def spent_pico(self) -> int:
         """What the session has cost so far, earlier attempts included."""
         now_spent = sum(one.accounts[0].counters.read().cost_pico for one in self.contestants if one.accounts)
-        return self.spent_before + now_spent
+        return self.spent_before + now_spent + (self.judge.spent_pico() if self.judge else 0)
 
     def enter(self, phase: TrainingPhase) -> None:
         """Everybody has left the phase before."""
         self.entered.append(Entered(phase=phase, at=now(), clock=time.monotonic()))
+        if self.judge is not None:
+            self.judge.enter(phase)
         self.tell(Phase(phase=phase))
 
     def tell(self, event: SessionEvent) -> None:
@@ -208,8 +213,23 @@ class SessionAttempt:
             spent = usd(self.spent_pico())
             self.tell(BudgetExceeded(total_cost=spent, budget_usd=self.config.cost_budget, why=why))
 
+    def judge_dry(self, why: str) -> None:
+        """Nothing more can be judged with the money of this phase: it ends for every model at once."""
+        for one in self.contestants:
+            one.account.switch.trip("budget_exceeded", why)
+
+    def judge_failed(self, why: str) -> None:
+        """The judge cannot be used: the session ends with what it has. Say it once."""
+        with self.moved:
+            first, self.judge_down = not self.judge_down, self.judge_down or why
+        if first:
+            self.stop("cancelled", why)
+            self.tell(Error(error=RunFailed(why)))
+
     def stop(self, cause: Any, detail: str) -> None:
         """Stop every model."""
+        if self.judge is not None:
+            self.judge.stop(cause, detail)
         for one in self.contestants:
             one.stop(cause, detail)
         with self.moved:

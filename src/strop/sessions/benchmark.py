@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from strop.datasets import Example
 from strop.errors import RunStopped
 from strop.evaluation import Evaluation, Row, partial_of
-from strop.sessions.attempt import SessionAttempt
+from strop.sessions.attempt import SessionAttempt, at_once
 from strop.sessions.config import TrainingPhase
 from strop.sessions.contestant import Contestant, Tried
 from strop.sessions.events import BenchmarkProgress
@@ -53,15 +54,44 @@ def benchmark(attempt: SessionAttempt) -> None:
 
 
 def _measure(attempt: SessionAttempt, one: Contestant, examples: Sequence[Example], progress: Progress) -> None:
-    """Best first: when money or time end it, the better program is the one worth knowing about."""
+    """Best first: when money or time end it, the better program is the one worth knowing about. The first program
+    follows when so few answers are left that places would stand empty."""
     assert one.baseline is not None
     assert one.best is not None
+    first, best = one.baseline, one.best
     one.open_account(node(attempt, one), attempt.lease)
-    one.test_after = _sealed(attempt, one, one.best, examples, progress, best=True)
-    if one.best is one.baseline:
-        one.test_before = one.test_after
-    else:
-        one.test_before = _sealed(attempt, one, one.baseline, examples, progress, best=False)
+    if best is first:
+        one.test_before = one.test_after = _sealed(attempt, one, best, examples, progress.add, best=True)
+        return
+    turn, problems = threading.Event(), list[BaseException]()
+    last = len(examples) - attempt.config.max_concurrency // max(1, len(attempt.alive))
+    answers = itertools.count(1)
+
+    def answered() -> None:
+        progress.add()
+        if next(answers) >= last:
+            turn.set()
+
+    def after() -> None:
+        try:
+            one.test_after = _sealed(attempt, one, best, examples, answered, best=True)
+        except BaseException as problem:  # noqa: BLE001 - raised again in the caller's thread
+            problems.append(problem)
+        finally:
+            turn.set()
+
+    def before() -> None:
+        turn.wait()
+        if problems:
+            return
+        try:
+            one.test_before = _sealed(attempt, one, first, examples, progress.add, best=False)
+        except BaseException as problem:  # noqa: BLE001 - raised again in the caller's thread
+            problems.append(problem)
+
+    at_once([after, before])
+    for problem in problems:
+        raise problem
 
 
 def _sealed(
@@ -69,15 +99,13 @@ def _sealed(
     one: Contestant,
     tried: Tried,
     examples: Sequence[Example],
-    progress: Progress,
+    answered: Callable[[], None],
     *,
     best: bool,
 ) -> SealedScores:
     began = time.monotonic()
     try:
-        found = attempt.measure(
-            one, tried.program, examples, PHASE, progress=lambda _done, _wanted, _mean: progress.add()
-        )
+        found = attempt.measure(one, tried.program, examples, PHASE, progress=lambda _done, _wanted, _mean: answered())
     except RunStopped as stop:
         partial = partial_of(stop)
         if partial is not None and partial.rows:

@@ -15,11 +15,14 @@ from markupsafe import Markup
 from strop.sessions.config import TrainingPhase
 from strop.sessions.decision import Comparison, Ranked
 from strop.sessions.result import ModelResult
-from strop.sessions.wording import clipped, milliseconds, money, percent
+from strop.sessions.wording import milliseconds, money, percent, shortened
 
 COLOURS = 8
 """Models beyond these share the last colour."""
 LABEL = 28
+"""Letters of a model's name beside a shape; its title has the whole."""
+USUAL_WIDTH, LETTER, BOTTOM = 440, 7.2, 236
+"""Of the chart of the front: pixels across, of a letter, and down to its axis."""
 Colours = Mapping[str, int]
 
 
@@ -44,7 +47,7 @@ def ranking_chart(found: Comparison, colours: Colours) -> Markup:
             _rect(f"interval {kind}", across(one.low), y + 24, across(one.high) - across(one.low), 10),
             _circle(f"estimate {kind}", across(one.score), y + 29, 7),
         ])  # fmt: skip
-        parts += [_titled(shapes, told), _text("bar-label", 0, y + 14, clipped(one.name, LABEL), "start")]
+        parts += [_titled(shapes, told), _text("bar-label", 0, y + 14, shortened(one.name, LABEL), "start")]
         parts.append(_text("bar-value", 100, y + 14, percent(one.score), "end"))
     told = "; ".join(f"{one.name} {percent(one.score)}" for one in found.ranking)
     return _svg("ranking-chart", bottom + 24, f"Scores with 95% intervals: {told}", parts)
@@ -59,8 +62,8 @@ def front_chart(found: Comparison, colours: Colours) -> Markup:
     across = _Scale(0.0, dearest * 1.12, 9, 97)
     scores = [one.score for one in ranking]
     margin = max(0.02, 0.25 * (max(scores) - min(scores)))
-    down = _Scale(max(0.0, min(scores) - margin), min(1.0, max(scores) + margin), 236, 24)
-    parts = [_line("axis", 9, 236, 100, 236)]
+    down = _Scale(max(0.0, min(scores) - margin), min(1.0, max(scores) + margin), BOTTOM, 24)
+    parts = [_line("axis", 9, BOTTOM, 100, BOTTOM)]
     for tick in _ticks(down.low, down.high, 5):
         parts += [
             _line("grid", 9, down(tick), 100, down(tick)),
@@ -70,8 +73,12 @@ def front_chart(found: Comparison, colours: Colours) -> Markup:
         parts.append(_text("tick-label", across(tick), 254, money(1000 * tick), "middle"))
     parts.append(_text("side", 100, 274, "cost of 1,000 requests", "end"))
     slowest = max((one.latency.p50 for one in ranking if one.latency), default=1.0) or 1.0
-    for one in sorted(ranking, key=lambda each: each.on_front):
-        parts.append(_front_dot(one, colours, across(one.cost_usd), down(one.score), slowest))
+    dots = {
+        one.name: (across(one.cost_usd), down(one.score), 5 + 8 * math.sqrt(_median(one) / slowest)) for one in ranking
+    }
+    labels = _labels({shortened(name, LABEL): dot for name, dot in dots.items()})
+    parts += [_front_dot(one, colours, dots[one.name]) for one in sorted(ranking, key=lambda each: each.on_front)]
+    parts += [_text("dot-label", x, y, words, anchor) for words, (x, y, anchor) in labels.items()]
     return _svg("front-chart", 280, f"Score against cost; on the front: {', '.join(found.front)}", parts)
 
 
@@ -89,7 +96,7 @@ def latency_chart(found: Comparison, colours: Colours) -> Markup:
         for value, shade in ((latency.p99, "faint"), (latency.p95, "half"), (latency.p50, "full")):
             shapes.append(_rect(f"{kind} {shade}", 0, y + 20, 100 * value / slowest, 12))
         parts += [_titled(Markup("").join(shapes), f"{one.name}: {told}")]
-        parts.append(_text("bar-label", 0, y + 13, clipped(one.name, LABEL)))
+        parts.append(_text("bar-label", 0, y + 13, shortened(one.name, LABEL)))
         parts.append(_text("bar-value", 100, y + 13, told.replace(", ", " · "), "end"))
     return _svg("latency-chart", 44 * len(known) - 6, "Latency of an answer by model", parts)
 
@@ -112,7 +119,8 @@ def curves_chart(models: Sequence[ModelResult], colours: Colours) -> Markup:
         ]
     for tick in _ticks(0, rounds, 8):
         if tick == int(tick):
-            parts.append(_text("tick-label", across(tick), 232, "baseline" if tick == 0 else f"{tick:.0f}", "middle"))
+            words = f"round {tick:.0f}" if tick else "baseline"
+            parts.append(_text("tick-label", across(tick), 232, words, "end" if tick == rounds else "middle"))
     for one in known:
         kind = f"model-{colours[one.name]}"
         places = [(across(at), down(score)) for at, score in enumerate(one.dev_curve)]
@@ -144,15 +152,56 @@ def spend_chart(models: Sequence[ModelResult], colours: Colours) -> Markup:
     return _svg("spend-chart", 44 * len(phases) - 8, "; ".join(f"{each} {money(sums[each])}" for each in phases), parts)
 
 
-def _front_dot(one: Ranked, colours: Colours, x: float, y: float, slowest: float) -> Markup:
-    latency = one.latency.p50 if one.latency else 0.0
+def _median(one: Ranked) -> float:
+    return one.latency.p50 if one.latency else 0.0
+
+
+def _front_dot(one: Ranked, colours: Colours, dot: tuple[float, float, float]) -> Markup:
     kind = f"model-{colours[one.name]}" + ("" if one.on_front else " hollow")
     told = f"{one.name}: {percent(one.score)}, {money(1000 * one.cost_usd)} for 1,000 requests, median "
-    told += milliseconds(latency) + (", on the Pareto front" if one.on_front else f", beaten by {one.beaten_by[0]}")
-    radius = 5 + 8 * math.sqrt(latency / slowest)
-    anchor = "start" if x < 20 else "end" if x > 80 else "middle"
-    label = _text("dot-label", x, y - radius - 5, clipped(one.name, LABEL), anchor)
-    return _titled(Markup("").join([_circle(f"dot {kind}", x, y, radius), label]), told)
+    told += milliseconds(_median(one)) + (
+        ", on the Pareto front" if one.on_front else f", beaten by {one.beaten_by[0]}"
+    )
+    return _titled(_circle(f"dot {kind}", *dot), told)
+
+
+def _labels(dots: Mapping[str, tuple[float, float, float]]) -> dict[str, tuple[float, float, str]]:
+    """Where each dot's words go (x in percent, y in pixels, anchor): the first place around it that is still free.
+
+    Percentages are taken for pixels of the chart's usual width; a narrower one may still bring words together.
+    """
+    taken = [(_px(x) - r, y - r, _px(x) + r, y + r) for x, y, r in dots.values()]
+    placed: dict[str, tuple[float, float, str]] = {}
+    for words, (x, y, r) in dots.items():
+        wide, beside = LETTER * len(words), 100 * (r + 5) / USUAL_WIDTH
+        anchor = "start" if x < 20 else "end" if x > 80 else "middle"
+        places = [
+            (x, y - r - 5, anchor), (x, y + r + 15, anchor), (x + beside, y + 4, "start"), (x - beside, y + 4, "end"),
+            *((x, y - r - 5 - 15 * n, anchor) for n in range(1, 6)),
+        ]  # fmt: skip
+        boxes = [_box(place, wide) for place in places]
+        free = next((n for n, box in enumerate(boxes) if _inside(box) and not _any_overlap(box, taken)), 0)
+        taken.append(boxes[free])
+        placed[words] = places[free]
+    return placed
+
+
+def _px(x: float) -> float:
+    return x * USUAL_WIDTH / 100
+
+
+def _box(place: tuple[float, float, str], wide: float) -> tuple[float, float, float, float]:
+    x, y, anchor = place
+    left = _px(x) - {"start": 0.0, "middle": wide / 2, "end": wide}[anchor]
+    return left, y - 11, left + wide, y + 3
+
+
+def _inside(box: tuple[float, float, float, float]) -> bool:
+    return box[0] >= 0 and box[2] <= USUAL_WIDTH and box[3] <= BOTTOM
+
+
+def _any_overlap(box: tuple[float, float, float, float], others: Sequence[tuple[float, float, float, float]]) -> bool:
+    return any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in others)
 
 
 class _Scale:

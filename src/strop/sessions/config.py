@@ -179,18 +179,30 @@ class TrainingConfig(SessionSpec):
     `strop optimize`, or a mapping of `name` and its settings."""
     prompt_model: ModelConfig | None = None
     """The model that writes instructions. Left out: each model writes its own."""
+    judge_model: ModelConfig | None = None
+    """The model that is asked whether an output keeps a constraint in plain words. Its temperature is 0 unless it is
+    set. Left out: such a constraint is an error."""
     plateau_patience: int | None = Field(default=2, ge=1)
     """Rounds without a better program after which a model has converged; None never."""
-    dev_samples: int = Field(default=100, ge=1)
+    dev_samples: int = Field(default=48, ge=1)
     """Most dev examples on which programs are compared during the search."""
     stop_dominated: bool = True
     """End the rounds of a model that another one beats in quality, cost and latency with confidence."""
     hooks: tuple[str, ...] = ()
-    """Hooks beside our own store: `claude-flow`, or `module:function`."""
+    """Hooks beside our own store: `claude-flow`, `module:function`, or any command, which gets the event on standard
+    input. Names of events may stand before it (`complete,error=notify-send {event}`); without them it hears
+    `hooks_integration`. For a Python callable see `TrainingSession.hook`."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Makes a session repeatable."""
     timeout_s: float | None = Field(default=None, gt=0)
     """Seconds after which the session ends with what it has; None is no limit."""
+
+    @field_validator("judge_model")
+    @classmethod
+    def _judge_calm(cls, judge: ModelConfig | None) -> ModelConfig | None:
+        if judge is None or "temperature" in judge.model_fields_set:
+            return judge
+        return judge.model_copy(update={"temperature": 0.0})
 
     @field_validator("hooks", mode="before")
     @classmethod
@@ -219,6 +231,9 @@ class TrainingConfig(SessionSpec):
     def stored(self) -> dict[str, Any]:
         """The config as plain JSON values, without any key."""
         kept = self.model_dump(mode="json", exclude_defaults=True, by_alias=False)
+        if self.judge_model is not None:
+            # Whole, for its temperature when left out is not that of other models.
+            kept["judge_model"] = self.judge_model.model_dump(mode="json", exclude_none=True)
         return kept | {"models": [one.model_dump(mode="json", exclude_defaults=True) for one in self.models]}
 
 
@@ -242,7 +257,7 @@ class Signature(SessionSpec):
     """A few examples."""
     constraints: tuple[str, ...] = ()
     """Rules for every output: `contains:X`, `min_length:N`, `max_length:N` (characters), `regex:P`, `one_of:a|b`,
-    `json_schema:{...}`."""
+    `json_schema:{...}`; with a `judge_model` also any in plain words."""
     objectives: tuple[str, ...] = ()
     """What to aim at, in words; the models are told."""
     name: str = "task"

@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from difflib import SequenceMatcher
 from typing import Any, cast
 
 from strop.errors import SettingsError
@@ -20,17 +20,36 @@ LONGEST_OUTPUT = 100_000
 """Characters of an output that `regex` and `json_schema` read; a longer one does not keep them."""
 _log = logging.getLogger("strop.sessions")
 
-Judge = Callable[[str, str], bool]
+ALIKE = 0.78
+"""Likeness (0..1) from which on a name is taken for a misspelt one of the grammar."""
+IN_WORDS = "the judge is asked about rules in plain words, of two words or more"
+BY_JUDGE = "plain words need a judge (judge_model, --judge MODEL)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opinion:
+    """A judge's answer: whether an output keeps a rule, and why in a few words."""
+
+    kept: bool
+    reason: str = ""
+
+
+Judge = Callable[[str, str], Opinion]
 """Asked a rule in plain words and an output: does the output keep the rule?"""
+
+
+def _nothing(_output: str) -> str:
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constraint:
-    """One rule: its text, whether an output keeps it, and whether that is a judge's opinion."""
+    """One rule: its text, whether an output keeps it, and whether that is a judge's opinion, with its reason."""
 
     text: str
     holds: Callable[[str], bool]
     judged: bool = False
+    why: Callable[[str], str] = _nothing
 
 
 def parse(texts: Sequence[str], *, judge: Judge | None = None) -> tuple[Constraint, ...]:
@@ -57,8 +76,11 @@ def kept_share(constraints: Sequence[Constraint], output: str) -> float:
 
 
 def broken(constraints: Sequence[Constraint], output: str) -> tuple[str, ...]:
-    """The rules that an output breaks, as they were written."""
-    return tuple(rule.text for rule in constraints if not rule.holds(output))
+    """The rules that an output breaks, as they were written; a judge's reason is added."""
+    if not output.strip():
+        return tuple(rule.text for rule in constraints)
+    lost = [rule for rule in constraints if not rule.holds(output)]
+    return tuple(f"{rule.text[:60]} ({why})" if (why := rule.why(output)) else rule.text for rule in lost)
 
 
 def _one(text: str, judge: Judge | None) -> Constraint:
@@ -66,14 +88,56 @@ def _one(text: str, judge: Judge | None) -> Constraint:
     make = _KINDS.get(kind.strip().lower())
     if colon and make is not None and value.strip():
         return Constraint(text=text, holds=make(text, value))
-    in_words = not re.fullmatch(r"\s*\w+\s*:.*|\s*\w*\s*", text, re.DOTALL)
-    if judge is not None and in_words:
-        return Constraint(text=text, holds=partial(_asked, judge, text.strip()), judged=True)
-    raise SettingsError(f"constraint {text!r} is not understood", hint=f"known: {GRAMMAR}")
+    meant = _meant(text)
+    if judge is not None and meant is None and len(text.split()) > 1:
+        return _judged(text, judge)
+    hint = f"known: {GRAMMAR}; {BY_JUDGE if judge is None else IN_WORDS}"
+    raise SettingsError(
+        f"constraint {text!r} is not understood", hint=f"did you mean {meant}:? {hint}" if meant else hint
+    )
 
 
-def _asked(judge: Judge, question: str, output: str) -> bool:
-    return judge(question, output)
+def _judged(text: str, judge: Judge) -> Constraint:
+    rule = text.strip()
+
+    def opinion(output: str) -> Opinion:
+        if not output.strip():
+            return Opinion(kept=False)
+        if len(output) > LONGEST_OUTPUT:
+            return Opinion(kept=False, reason="too long to be judged")
+        return judge(rule, output)
+
+    return Constraint(
+        text=text, holds=lambda output: opinion(output).kept, judged=True, why=lambda output: opinion(output).reason
+    )
+
+
+def _meant(text: str) -> str | None:
+    """The kind of the grammar that a text seems to be meant for; "" for one that the grammar does not have.
+
+    Plain words are None: `be polite: no swearing`, `Tone: warm`. What looks like a kind is not: `contain:x`,
+    `max-length: 5`, `min_length 50`, `language:de`.
+    """
+    found = re.match(r"\s*(.*?)\s*([:=])", text, re.DOTALL)
+    head = found[1] if found else text.split(maxsplit=1)[0] if text.split() else ""
+    bare = re.sub(r"[\W_]", "", head).lower()
+    single, names = len(head.split()) == 1, {kind.replace("_", ""): kind for kind in _KINDS}
+    if found is None:
+        two = "".join(text.split()[:2]).lower()
+        if two in names and (two != "oneof" or "|" in text):
+            return names[two]
+        alone = len(text.split()) == 1
+        return names[bare] if bare in names and (alone or bare != "contains") else None
+    likeness = {kind: SequenceMatcher(None, bare, name).ratio() for name, kind in names.items()}
+    nearest = max(likeness, key=lambda kind: likeness[kind])
+    shared = [
+        kind for name, kind in names.items()
+        if len(bare) > 2 and (name.startswith(bare) or name.endswith(bare) or bare.startswith(name))
+    ]  # fmt: skip
+    if likeness[nearest] >= ALIKE or (single and shared):
+        return nearest if likeness[nearest] >= ALIKE else shared[0]
+    coined = "_" in head or re.search("[a-z][A-Z]", head) or not re.match(r"\s", text[found.end() :])
+    return "" if single and coined else None
 
 
 def _contains(_text: str, value: str) -> Callable[[str], bool]:

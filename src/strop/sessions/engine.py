@@ -21,6 +21,7 @@ from strop.sessions.contestant import Contestant
 from strop.sessions.crossing import carry_across
 from strop.sessions.events import Complete, Error, HooksIntegration, Report, Start, Stopped
 from strop.sessions.journal import SessionJournal, SessionRecord
+from strop.sessions.judge_calls import SessionJudge, judge_settings, need_key
 from strop.sessions.models import settings_of
 from strop.sessions.money import divide, measured_dev, node, open_all
 from strop.sessions.problem import Problem
@@ -58,9 +59,14 @@ class Engine:
 
         Raises:
             PriceUnknown: nobody said what a model costs.
+            SettingsError: the judge's key is missing. (A model without its key ends alone.)
         """
-        for one in (*config.models, *([config.prompt_model] if config.prompt_model else [])):
-            self.gateway.prices.price(one.full_name)
+        judge = None if problem.judge is None else problem.judge.config
+        for one in (*config.models, config.prompt_model, judge):
+            if one is not None:
+                self.gateway.prices.price(one.full_name)
+        if judge is not None and not self.gateway.replaying:
+            need_key(judge)
         return self.journal.create(
             name=problem.name[:120], config=config.stored(), problem=problem.description,
             directory=None if problem.directory is None else str(problem.directory),
@@ -123,11 +129,13 @@ class Engine:
             traffic=Traffic(config.max_concurrency), teller=self.teller, contestants=contestants, dev=(),
             spent_before=0,
         )  # fmt: skip
+        attempt.judge = _judge(attempt)
         open_all(attempt)
-        for one in contestants:
-            ledger.settle_lost(one.scope, lease)
+        for scope in [one.scope for one in contestants] + ([attempt.judge.scope] if attempt.judge else []):
+            ledger.settle_lost(scope, lease)
             if record.status in {"failed", "completed", "timeout"}:
-                ledger.forget_failures(one.scope, lease)
+                ledger.forget_failures(scope, lease)
+        for one in contestants:
             one.open_account(node(attempt, one), lease)
         ledger.writer.flush(lease)
         spent = self.gateway.budgets.read(node(attempt))
@@ -220,8 +228,24 @@ def _contestants(config: TrainingConfig, id: str) -> list[Contestant]:
     ]
 
 
+def _judge(attempt: SessionAttempt) -> SessionJudge | None:
+    """The problem's judge with a place in this session, where there is something to be judged."""
+    judge, config = attempt.problem.judge, attempt.config
+    if judge is None:
+        return None
+    seat = SessionJudge(
+        gateway=attempt.gateway, config=judge.config, rules=attempt.problem.judged, root=attempt.root,
+        settings=judge_settings(judge.config, config.timeout_per_iteration), lease=attempt.lease,
+        traffic=attempt.traffic, dry=attempt.judge_dry, down=attempt.judge_failed,
+    )  # fmt: skip
+    judge.bind(seat.ask, fail=seat.failed, check=seat.check)
+    return seat
+
+
 def _status(attempt: SessionAttempt) -> tuple[SessionStatus, str]:
     """How the session ended, by how its models did."""
+    if attempt.judge_down:
+        return "failed", attempt.judge_down
     ends = {one.status for one in attempt.contestants}
     for status in ("stopped", "timeout"):
         if status in ends:

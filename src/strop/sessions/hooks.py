@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from strop.errors import SettingsError
+from strop.errors import BadInput, SettingsError
 from strop.gateway import Redactor
 from strop.runs import importing_from
 from strop.sessions.config import TrainingConfig
@@ -68,6 +68,23 @@ class FunctionHook:
 
     def close(self) -> Outcome | None:
         """Nothing is left to do."""
+
+
+def hook_of(hook: Callable[[Any], object] | Hook, events: Iterable[str] = ()) -> Hook:
+    """A callable as a hook for `events`, at the end when none is named; an object that is a hook already knows its own.
+
+    Raises:
+        BadInput: there is no such event, or the object names its events itself.
+    """
+    names = frozenset(events)
+    unknown = sorted(names - set(EVENTS))
+    if unknown:
+        raise BadInput(f"there is no event {unknown[0]!r}", hint=f"known: {', '.join(EVENTS)}")
+    if isinstance(hook, Hook):
+        if names:
+            raise BadInput(f"hook {hook.name!r} names its events itself", hint="give `events` to the hook object")
+        return hook
+    return FunctionHook(function=hook, events=names or frozenset({"hooks_integration"}))
 
 
 def parse_hook(text: str, directory: Path) -> Hook:
@@ -136,14 +153,15 @@ def hooking(
     config: TrainingConfig,
     *,
     store: Store,
-    directory: Path,
+    directory: Path | None,
     listen: Callable[[Callable[[SessionEvent], object]], Leave],
     tell: Callable[[SessionEvent], None],
     more: Iterable[Hook] = (),
 ) -> Generator[None]:
     """Run the hooks of a config while the block carries its session out: our own store, its `hooks`, and `more`.
 
-    `directory` is where files are kept (`.strop`). Nothing runs when the config disables the integration.
+    `directory` is where files are kept (`.strop`); without one only `more` are run. Nothing runs when the config
+    disables the integration.
 
     Raises:
         SettingsError: a hook of the config cannot be read.
@@ -151,9 +169,11 @@ def hooking(
     if not config.enable_hooks_integration:
         yield
         return
-    memory = directory / "hooks"
-    own = ResultSink(store=store, directory=memory)
-    hooks = Hooks([own, *(parse_hook(text, memory) for text in config.hooks), *more], tell)
+    usual: list[Hook] = []
+    if directory is not None:
+        memory = directory / "hooks"
+        usual = [ResultSink(store=store, directory=memory), *(parse_hook(text, memory) for text in config.hooks)]
+    hooks = Hooks([*usual, *more], tell)
     leave = listen(hooks.hear)
     interrupted = False
     try:

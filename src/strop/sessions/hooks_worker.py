@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from strop.errors import StropError
 from strop.sessions.events import SessionEvent
@@ -16,6 +16,7 @@ GRACE_S = 0.25
 """What a killed command needs to be collected."""
 
 
+@runtime_checkable
 class Hook(Protocol):
     """Something that hears the `events` (names). `run` may take `timeout_s` seconds, commands kept to it by itself."""
 

@@ -85,6 +85,10 @@ class SessionJournal:
                 rows = connection.execute(select(sessions).where(sessions.c.id == id)).mappings().all()
                 if not rows and id.isalnum():
                     rows = connection.execute(select(sessions).where(sessions.c.id.like(f"{id}%"))).mappings().all()
+        if not rows and id == "last":
+            raise NotFound(
+                "there is no session yet", hint="`strop sessions train` begins one; -C names another directory"
+            )
         if len(rows) != 1:
             several = "several sessions begin with" if rows else "there is no session"
             raise NotFound(f"{several} {id!r}", hint="`strop sessions` lists them")
@@ -133,7 +137,8 @@ class SessionJournal:
             mine = (sessions.c.id == record.id) & (sessions.c.status == "running")
             changed = connection.execute(update(sessions).where(mine).values(cancel_requested=1)).rowcount
         if changed != 1:
-            raise BadInput(f"session {record.id} is not running, it is {record.status}")
+            ended = record.status.replace("_", " ")
+            raise BadInput(f"session {record.id} is not running: {ended}", hint=f"strop sessions show {record.id}")
         return self.get(record.id)
 
     def _update(self, id: str, lease: Lease, **values: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from strop.gateway import pico, usd
 from strop.sessions.attempt import SessionAttempt
 from strop.sessions.contestant import Contestant
-from strop.sessions.sizes import BENCHMARK_SHARE, CROSS_SHARE, GROWTH, LARGEST_SHARE, MARGIN, dev_size, typical_use
+from strop.sessions.sizes import BENCHMARK_SHARE, CROSS_SHARE, LARGEST_SHARE, MARGIN, dev_size
 
 
 def node(attempt: SessionAttempt, one: Contestant | None = None, *, search: bool = False) -> str:
@@ -28,6 +28,10 @@ def open_all(attempt: SessionAttempt) -> None:
         budgets.open(node(attempt, one), limit_pico=None, parent=node(attempt), lease=lease)
         parent = node(attempt, search=True)
         budgets.open(node(attempt, one, search=True), limit_pico=None, parent=parent, lease=lease)
+    if attempt.judge is not None:
+        for search in (False, True):
+            parent = node(attempt, search=search)
+            budgets.open(attempt.judge.budget(search=search), limit_pico=None, parent=parent, lease=lease)
 
 
 def divide(attempt: SessionAttempt) -> None:
@@ -62,7 +66,7 @@ def affordable(attempt: SessionAttempt, wanted: int) -> int:
     noted = attempt.journal.noted(attempt.record.id, _topic(attempt, "benchmark"))
     if noted is None:
         left = pico(limit) - attempt.spent_pico() - _largest_call(attempt)
-        each = MARGIN * sum(_pair_cost(one) for one in attempt.alive)
+        each = MARGIN * sum(_pair_cost(attempt, one) for one in attempt.alive)
         n = wanted if each <= 0 else max(0, min(wanted, int(left / each)))
         noted = attempt.journal.note(attempt.record.id, attempt.lease, _topic(attempt, "benchmark"), {"n": n})
     return int(noted["n"])
@@ -71,8 +75,7 @@ def affordable(attempt: SessionAttempt, wanted: int) -> int:
 def measured_dev(attempt: SessionAttempt) -> int:
     """How many dev examples this session measures its models on."""
     limit = None if attempt.config.cost_budget is None else pico(attempt.config.cost_budget)
-    use, prices = typical_use(attempt.problem), attempt.gateway.prices
-    per_example = sum(prices.price(one.settings.model).cost(use) for one in attempt.contestants)
+    per_example = sum(_foreseen(attempt, one) + _judging(attempt) for one in attempt.contestants)
     return dev_size(min(attempt.config.dev_samples, len(attempt.problem.split.dev)), limit, per_example)
 
 
@@ -92,26 +95,47 @@ def _limit_search(attempt: SessionAttempt, limit: int) -> None:
 
 def _benchmark_need(attempt: SessionAttempt) -> int:
     wanted = min(attempt.config.benchmark_samples, len(attempt.problem.split.test))
-    requests = sum(one.baseline.dev.cost_per_request_pico for one in attempt.alive if one.baseline)
-    return int(MARGIN * wanted * requests * (1 + GROWTH)) + _largest_call(attempt)
+    pairs = 0.0
+    for one in attempt.alive:
+        if one.baseline is not None:
+            growth = _foreseen(attempt, one, shown=True) / max(1, _foreseen(attempt, one))
+            pairs += one.baseline.dev.cost_per_request_pico * (1 + growth) + 2 * _judging(attempt)
+    return int(MARGIN * wanted * pairs) + _largest_call(attempt)
 
 
-def _pair_cost(one: Contestant) -> float:
+def _pair_cost(attempt: SessionAttempt, one: Contestant) -> float:
     if one.baseline is None or one.best is None:
         return 0.0
-    before = one.baseline.dev.cost_per_request_pico
-    return before if one.best is one.baseline else before + one.best.dev.cost_per_request_pico
+    before = one.baseline.dev.cost_per_request_pico + _judging(attempt)
+    return before if one.best is one.baseline else before + one.best.dev.cost_per_request_pico + _judging(attempt)
+
+
+def _foreseen(attempt: SessionAttempt, one: Contestant, *, shown: bool = False) -> int:
+    """What one run of the program costs, plain or with examples in its prompt, before any was measured."""
+    model = one.settings.model
+    return attempt.gateway.prices.price(model).cost(attempt.problem.typical.use(model, shown=shown))
+
+
+def _judging(attempt: SessionAttempt) -> float:
+    """What judging one output costs, beside the output itself."""
+    if attempt.judge is None:
+        return 0.0
+    use = attempt.problem.typical.use(attempt.contestants[0].settings.model)
+    return attempt.judge.output_pico(use.output)
 
 
 def _largest_call(attempt: SessionAttempt) -> int:
     """The worst case of one call of any model: the gateway asks for so much to be free."""
-    frame = 4 * typical_use(attempt.problem).input * int(2 * GROWTH)
-    return max(
+    frame = 2 * attempt.problem.typical.largest_bytes
+    task = max(
         attempt.gateway.prices.price(one.settings.model).worst_case(
             text_bytes=frame, messages=20, output_limit=one.settings.output_limit
         )
         for one in attempt.contestants
     )
+    if attempt.judge is None:
+        return task
+    return max(task, attempt.judge.largest_call(max(one.settings.output_limit for one in attempt.contestants)))
 
 
 def _crosses(attempt: SessionAttempt) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from strop.errors import BadInput
 from strop.gateway import PriceTable
 from strop.metrics import CustomMetric, Metric
 from strop.programs import ProgramSpec
-from strop.runs import TaskSpec, load_task, make_plan
+from strop.runs import TaskSpec, TypicalCall, load_task, make_plan
 from strop.sessions.config import Signature, TrainingConfig
 from strop.sessions.constraints import parse
+from strop.sessions.judging import Judge
 from strop.sessions.quality import QualityMetric
 
 SIGNATURE = "input -> output"
@@ -31,7 +33,8 @@ class Problem:
     """`sampled` says that the dev and test examples are one input asked again and again (samples of one prompt).
 
     `description` is what a later process needs to make the problem again: a task with its directory, or prompt and
-    signature; None for examples that were given in memory.
+    signature; None for examples that were given in memory. `judge` answers for the `judged` constraints; None where
+    there are none.
     """
 
     name: str
@@ -43,6 +46,13 @@ class Problem:
     directory: Path | None = None
     description: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    judge: Judge | None = None
+    judged: tuple[str, ...] = ()
+
+    @cached_property
+    def typical(self) -> TypicalCall:
+        """What a task call asks and answers, as a rule."""
+        return TypicalCall(self.program, self.split.train.examples, self.split.dev.examples, sampled=self.sampled)
 
     @property
     def subject(self) -> str:
@@ -99,7 +109,10 @@ def from_prompt(prompt: str, signature: Signature, config: TrainingConfig, *, me
     """
     if not prompt.strip():
         raise BadInput("the prompt is empty", hint="session.run('Write a product description ...', signature)")
-    constraints = parse(signature.constraints)
+    judge = None if config.judge_model is None else Judge(config.judge_model)
+    constraints = parse(signature.constraints, judge=judge)
+    # A metric of the caller's own decides alone: then the rules are only told to the models.
+    judged = tuple(rule.text for rule in constraints if rule.judged) if metric is None else ()
     examples = tuple(
         Example(id=f"example-{n}", inputs={"input": one.input}, labels={"output": one.output})
         for n, one in enumerate(signature.examples, 1)
@@ -117,10 +130,15 @@ def from_prompt(prompt: str, signature: Signature, config: TrainingConfig, *, me
         name=signature.name,
         program=ProgramSpec(signature=SIGNATURE, instructions=_instructions(prompt, signature)),
         split=cut,
-        metric=metric or QualityMetric(constraints, prompt=_instructions(prompt, signature)),
+        metric=metric
+        or QualityMetric(
+            constraints, prompt=_instructions(prompt, signature), judge=judge.config.full_name if judge else None
+        ),
         own_metric=metric is not None,
         sampled=len(examples) < EXAMPLES_TO_SPLIT,
         description={"prompt": prompt, "signature": signature.model_dump(mode="json")} if metric is None else None,
+        judge=judge if judged else None,
+        judged=judged,
     )
 
 

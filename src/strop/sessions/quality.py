@@ -69,9 +69,11 @@ class QualityMetric:
     name = "quality"
     binary = False
 
-    def __init__(self, constraints: Sequence[Constraint], *, prompt: str = "") -> None:
-        """`prompt` is what the models are told: an output that only repeats it is no answer."""
+    def __init__(self, constraints: Sequence[Constraint], *, prompt: str = "", judge: str | None = None) -> None:
+        """`prompt` is what the models are told: an output that only repeats it is no answer. `judge` names the model
+        that is asked about rules in plain words."""
         self.constraints = tuple(constraints)
+        self._judge = judge if any(rule.judged for rule in self.constraints) else None
         rules = (rule.text.partition(":") for rule in self.constraints)
         keywords = (value for kind, _, value in rules if kind.strip().lower() == "contains")
         self._given = " ".join((prompt, *keywords))
@@ -92,7 +94,7 @@ class QualityMetric:
         )
         reason = f"quality {found.score:.3f}, accuracy {found.accuracy:.3f}"
         if rules := broken(self.constraints, output):
-            reason += f"; breaks {'; '.join(text[:60] for text in rules[:3])}"
+            reason += f"; breaks {'; '.join(text[:180] for text in rules[:3])}"
         return Score(value=found.score, reason=reason, parts={name: getattr(found, name) for name in DIMENSIONS})
 
     def accuracy(self, output: str, expected: Mapping[str, Any]) -> float:
@@ -107,7 +109,9 @@ class QualityMetric:
 
     def identity(self) -> dict[str, Any]:
         """What the fingerprint is made of."""
-        return {"name": self.name, "constraints": [rule.text for rule in self.constraints], "given": self._given}
+        asked = {} if self._judge is None else {"judge": self._judge}
+        rules = [rule.text for rule in self.constraints]
+        return {"name": self.name, "constraints": rules, "given": self._given, **asked}
 
 
 def _newness(words: Sequence[str], given: str) -> float:

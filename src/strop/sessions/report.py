@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +18,7 @@ from strop.sessions.collector import statistics_of
 from strop.sessions.measures import performance, training_metrics
 from strop.sessions.recommending import Decision, decide
 from strop.sessions.report_html import render_html
+from strop.sessions.report_keeping import keep_earlier, named_like
 from strop.sessions.report_markdown import render_markdown
 from strop.sessions.result import SessionResult, now
 
@@ -27,11 +28,17 @@ FORMAT = "strop.session/1"
 
 @dataclass(frozen=True, kw_only=True)
 class ReportFiles:
-    """Where the three forms of a report were written."""
+    """Where the three forms of a report were written. `earlier` are the new names of another session's report that was
+    there under the same name."""
 
     html: Path
     markdown: Path
     json: Path
+    earlier: tuple[Path, ...] = ()
+
+    def by_kind(self) -> dict[str, str]:
+        """The full path of each form, by its name."""
+        return {kind: str(getattr(self, kind).resolve()) for kind in ("html", "markdown", "json")}
 
 
 def markdown(result: SessionResult, *, redact: Redact | None = None) -> str:
@@ -56,13 +63,15 @@ def as_json(result: SessionResult, *, redact: Redact | None = None) -> dict[str,
 def write_reports(
     result: SessionResult, directory: Path, *, redact: Redact | None = None, name: str | None = None
 ) -> ReportFiles:
-    """Write `<name>.html`, `.md` and `.json` (the session's id if no name is given), each whole or not at all.
+    """Write `<name>.html`, `.md` and `.json` (the session's id if no name is given), each whole or not at all. Another
+    session's report of that name is kept under a name with that session's id.
 
     Raises:
         StoreUnwritable: the directory cannot be written.
+        BadInput: a file of that name is there which is no report.
     """
-    page = directory / f"{name or result.session_id}.html"
-    files = ReportFiles(html=page, markdown=page.with_name(f"{page.stem}.md"), json=page.with_name(f"{page.stem}.json"))
+    page, document, data = named_like(directory / f"{name or result.session_id}.html")
+    files = ReportFiles(html=page, markdown=document, json=data)
     cleaned, at = _without_secrets(result, redact), now()
     decided = decide(cleaned)
     contents = {
@@ -72,6 +81,7 @@ def write_reports(
     }
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        earlier = keep_earlier(page, result.session_id)
         for file, content in contents.items():
             _replace(file, content)
     except OSError as error:
@@ -79,12 +89,13 @@ def write_reports(
             f"the report of session {result.session_id} cannot be written to {directory}: {error.strerror or error}",
             hint="the session itself is stored; its report can be written again at any time",
         ) from error
-    return files
+    return replace(files, earlier=tuple(earlier))
 
 
 def _as_json(cleaned: SessionResult, decided: Decision, at: datetime) -> dict[str, Any]:
     return {
         "format": FORMAT,
+        "session_id": cleaned.session_id,
         "generated": at.isoformat(timespec="seconds"),
         "decision": decided.to_dict(),
         "comparison": {

@@ -38,6 +38,7 @@ def render_html(result: SessionResult, decision: Decision, generated: datetime) 
         badge=badge,
         notes=words.notes(result, decision),
         level=words.level(found),
+        gained=words.gained(result.task.binary),
         status=words.STATUS[result.status],
         gains={gain.name: gain for gain in found.gains},
         figures={

@@ -45,7 +45,7 @@ def render_markdown(result: SessionResult, decision: Decision, generated: dateti
         f"## Best Performing Model: {cell(result.best_model or 'none was benchmarked')}",
         "",
         *_summary(result),
-        *_ranking(decision),
+        *_ranking(decision, result),
         *_pairs(decision),
         *_gains(decision),
         *comparison_lines(comparison),
@@ -92,14 +92,14 @@ def _because(why: str) -> str:
     return f" ({cell(why)})" if why else ""
 
 
-def _ranking(decision: Decision) -> list[str]:
+def _ranking(decision: Decision, result: SessionResult) -> list[str]:
     found = decision.comparison
     if not found.ranking:
         return []
     rows = [
         (
             str(one.rank), cell(one.name), percent(one.score), f"{percent(one.low)} to {percent(one.high)}",
-            money(1000 * one.cost_usd), money(one.cost_per_quality),
+            money(1000 * one.cost_usd), money(_thousand(one.cost_per_quality)),
             *((milliseconds(one.latency.p50), milliseconds(one.latency.p95), milliseconds(one.latency.p99))
               if one.latency else (NONE, NONE, NONE)),
             percent(one.error_rate), "yes" if one.on_front else f"no, {cell(one.beaten_by[0])}",
@@ -107,8 +107,8 @@ def _ranking(decision: Decision) -> list[str]:
         for one in found.ranking
     ]  # fmt: skip
     heads = (
-        "Rank", "Model", "Score", "95% interval", "Cost of 1,000", "Cost per point of score", "p50", "p95", "p99",
-        "Error rate", "On the Pareto front",
+        "Rank", "Model", "Score", "95% interval", "1,000 requests", words.gained(result.task.binary), "p50", "p95",
+        "p99", "Error rate", "On the Pareto front",
     )  # fmt: skip
     said = f"{found.n} sealed examples, look {found.look}. Models share a rank unless one is shown to be better."
     left_out = [f"- {cell(name)} is not ranked: {cell(why)}" for name, why in found.unranked]
@@ -148,7 +148,8 @@ def _gains(decision: Decision) -> list[str]:
 def _transfers(result: SessionResult) -> list[str]:
     rows = [
         (
-            cell(each.donor), cell(each.receiver), each.carried, percent(each.before), percent(each.after),
+            cell(each.donor), cell(each.receiver), each.carried, percent(each.before),
+            percent(each.after if each.n else None),
             count(each.n), "yes" if each.kept else "no", cell(each.why),
         )
         for each in result.transfers
@@ -173,6 +174,10 @@ def _iterations(result: SessionResult) -> list[str]:
     said = f"The last {len(rows)} of {count(len(everything))}; the JSON report has all."
     heads = ("Iteration", "Model", "Phase", "Quality", "Latency", "Cost")
     return ["## Iteration Details", "", said, "", *_table(heads, rows)]
+
+
+def _thousand(amount: float | None) -> float | None:
+    return None if amount is None else 1000 * amount
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from strop.sessions.recommending import Basis, Decision
 from strop.sessions.result import SessionResult, SessionStatus
-from strop.sessions.wording import listed
+from strop.sessions.wording import count, listed, money
 from strop.stats import LOOKS_AT_MOST
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ def notes(result: SessionResult, decision: Decision) -> list[str]:
             "Scores are the quality of outputs by form, rules and relevance. Without a metric or expected outputs, "
             "nothing here knows what is right."
         )
+    if result.judge is not None:
+        spent = result.judge.spending
+        said.append(
+            f"Rules in plain words were judged by {result.judge.model}: {count(spent.calls)} calls, "
+            f"{money(spent.cost_usd + spent.uncertain_usd)} of the session's cost, none of a model's. "
+            "It is a model's opinion."
+        )
     if result.practice:
         said.append(
             "Small offline models at practice prices, never billed. Their scores say nothing about real models."
@@ -66,6 +73,11 @@ def notes(result: SessionResult, decision: Decision) -> list[str]:
             f"{LOOKS_AT_MOST} only fresh examples will do."
         )
     return said
+
+
+def gained(binary: bool) -> str:
+    """What `cost_per_quality` buys, a thousand times: the wrong answers are paid for as well."""
+    return "1,000 right answers" if binary else "A total score of 1,000"
 
 
 def level(found: Comparison) -> str:

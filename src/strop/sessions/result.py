@@ -239,6 +239,15 @@ class TaskFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JudgeResult:
+    """Who judged the constraints in plain words (`rules`), and what that cost; no model is charged for it."""
+
+    model: str
+    rules: tuple[str, ...]
+    spending: Spending
+
+
+@dataclass(frozen=True, kw_only=True)
 class SessionResult:
     """A session, whole or partial. `config` holds no secrets; `best_model` is the highest mean on the sealed examples
     among the measured models, the cheaper one of equals; None when nothing was benchmarked."""
@@ -259,6 +268,7 @@ class SessionResult:
     practice: bool
     looks: int = 1
     prices_dated: str = ""
+    judge: JudgeResult | None = None
 
     def model(self, name: str) -> ModelResult:
         """The model called `name`; KeyError when there is none."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from strop.errors import ProviderDown, StoreError
 from strop.sessions.attempt import SessionAttempt
+from strop.sessions.judge_calls import WHO
 
 TICK_S = 0.1
 ASK_S = 1.0
@@ -43,6 +44,9 @@ def _run(attempt: SessionAttempt, done: threading.Event) -> None:
 
 def _end_hanging(attempt: SessionAttempt) -> None:
     for name, seconds in attempt.traffic.in_flight.overdue().items():
+        if attempt.judge is not None and name == WHO:
+            attempt.judge.failed(f"a call has not come back for {seconds:.0f} s")
+            continue
         one = next(each for each in attempt.contestants if each.name == name)
         error = ProviderDown(
             one.settings.model, f"a call has not come back for {seconds:.0f} s",

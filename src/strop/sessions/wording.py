@@ -52,12 +52,14 @@ def money(amount_usd: float | None) -> str:
 
 def efficiency(per_usd: float | None) -> str:
     """Quality per US dollar; nothing spent has none."""
-    return NONE if per_usd is None else f"{per_usd:,.4g} per $1"
+    return NONE if per_usd is None else f"{per_usd:,.3g} per $1"
 
 
 def speed(steps: int | None) -> str:
-    """Steps until the last gain."""
-    return NONE if steps is None else f"{steps} {'step' if steps == 1 else 'steps'} to the last gain"
+    """Steps until the last gain; 0 when none came after the baseline."""
+    if not steps:
+        return NONE if steps is None else "no gain"
+    return f"{steps} {'step' if steps == 1 else 'steps'} to the last gain"
 
 
 def milliseconds(amount: float | None) -> str:
@@ -94,6 +96,12 @@ def cell(text: str, most: int = LONGEST_CELL) -> str:
     line = " ".join(text.split())
     line = line if len(line) <= most else line[: most - 1] + "…"
     return _MARKS.sub(r"\\\1", line).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def shortened(name: str, most: int) -> str:
+    """A name that fits, by leaving out its middle: names of models differ at both ends."""
+    kept = most - 1
+    return name if len(name) <= most else f"{name[: kept // 2]}…{name[-(kept - kept // 2) :]}"
 
 
 def clipped(text: str, most: int) -> str:
