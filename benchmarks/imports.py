@@ -77,7 +77,12 @@ def ours(*, place: str, client: str) -> Figures:
 
 
 def archived(*, place: str, client: str) -> Figures:
-    """The whole command: read, redacted, judged and stored in a database."""
+    """The whole command: read, redacted, judged and stored in a database.
+
+    What a process loads once is no part of it; numpy would be loaded at the first redaction.
+    """
+    import numpy  # noqa: F401
+
     from strop.agents import AgentArchive, Wanted, import_history
     from strop.store import Store
 

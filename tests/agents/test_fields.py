@@ -94,6 +94,14 @@ def test_what_is_kept_is_bounded() -> None:
 def test_small_arguments_are_not_copied_and_large_ones_are_cut() -> None:
     small: dict[str, Any] = {"path": "a.py", "line": 3}
     assert fields.bounded_mapping(small) is small
+    nested: Any = {"edits": [{"old": "a", "new": ["b"] * 2_000}], "empty": {}, "size": 1.5}
+    assert fields.bounded(nested) is nested
+    assert fields.bounded(nested, 2) == {
+        "edits": ["[... an object of 2 keys left out: nested too deep ...]"],
+        "empty": {}, "size": 1.5,
+    }  # fmt: skip
+    nested["edits"][0]["new"].append("c")
+    assert fields.bounded(nested) is not nested
     assert len(str(fields.bounded_mapping({"content": "x" * 200_000})["content"])) < 100_100
     assert fields.bounded_mapping({"k" * 5_000: 1}).keys() != {"k" * 5_000}
     assert fields.bounded_mapping("x") == {}

@@ -107,6 +107,19 @@ def test_what_cannot_be_read_is_named_and_stops_nothing(archive, tmp_path: Path)
     assert {Path(refusal.source).name for refusal in archive.refusals()} == {"empty.json", "other.json"}
 
 
+def test_what_could_not_be_read_is_counted_again_while_its_file_is_unchanged(archive, tmp_path: Path):
+    log(tmp_path, "good", "add a page")
+    broken = tmp_path / "bad.json"
+    broken.write_text('{"session": "x", "examples": [')
+    first = import_history(archive, Wanted(paths=[tmp_path, broken]))
+    assert (first.refused, first.refused_before) == (1, 0)
+    again = import_history(archive, Wanted(paths=[tmp_path]))
+    assert (again.files, again.skipped, again.refused, again.refused_before) == (0, 2, 0, 1)
+    assert import_history(archive, Wanted(paths=[tmp_path / "good.json"])).refused_before == 0
+    broken.unlink()
+    assert import_history(archive, Wanted(paths=[tmp_path])).refused_before == 0
+
+
 def test_a_secret_in_a_refusal_is_not_kept(archive, tmp_path: Path):
     folder = tmp_path / "alice@example.com"
     log(folder, "good", "add a page")
@@ -182,6 +195,10 @@ def test_since_that_is_neither_is_refused(text):
 def test_nothing_found_is_said_in_the_documents_words(archive, tmp_path: Path):
     with pytest.raises(DataError, match=r"^No session logs found in .*"):
         import_history(archive, Wanted(paths=[tmp_path]))
+    with pytest.raises(DataError, match=r"^No session logs found: neither OpenCode nor Claude Code nor Codex has a"):
+        import_history(archive, Wanted(environment={}, home=tmp_path))
+    with pytest.raises(DataError, match=r"^No session logs found: session logs lie nowhere in particular"):
+        import_history(archive, Wanted(client="log", environment={}, home=tmp_path))
     with pytest.raises(DataError, match=r"^No session logs found: codex has no history"):
         import_history(archive, Wanted(client="codex", home=tmp_path, environment={}))
     with pytest.raises(NotFound):

@@ -320,6 +320,28 @@ def test_failures_and_interruptions(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [
+        ('{"exit_code": 2, "output": "1 failed"}', 2),
+        ('{ "exit_code" : -9}', -9),
+        ('{"exit_code": 2, "output": "cut off by the exporter', 2),
+        ('{"output": "ok", "returncode": 0}', 0),
+        ('{"exit_code": null, "exit": 3}', 3),
+        ('{"exit_code": "none", "return_code": 4}', 4),
+        ('{"exit_code": 2.5}', None),
+        ('the file says {"exit_code": 2}', None),
+        ('{"output": "\\"exit_code\\": 7"}', None),
+    ],
+)
+def test_the_exit_code_in_a_result(tmp_path: Path, result: str, code: int | None) -> None:
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "bash", "gen_ai.tool.call.result": result}
+    found, _ = read_export(tmp_path, span("a", 0, 3, {"gen_ai.operation.name": "invoke_agent"}),
+                           span("t", 1, 2, tool, parent="a"))  # fmt: skip
+    (step,) = found[0].turns[0].steps
+    assert (step.exit_code, step.result) == (code, result)
+
+
 def test_an_agent_inside_an_agent_belongs_to_its_turn(tmp_path: Path) -> None:
     agent = {"gen_ai.operation.name": "invoke_agent"}
     found, _ = read_export(

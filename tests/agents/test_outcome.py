@@ -10,6 +10,7 @@ import pytest
 from strop.agents import Evidence, derive
 from strop.agents.checks import checks_in, verdict
 from strop.agents.importers import importer_for
+from strop.agents.outcome import with_evidence
 from strop.agents.reply import read
 from tests.agents.turns import bash, edit, transcript, turn
 
@@ -153,8 +154,41 @@ def test_stronger_evidence_decides_and_the_weaker_is_kept():
     ]  # fmt: skip
     assert said(bash("pytest", 1), label=True) is True
     assert said(bash("pytest", 0), reverted=True) is False
-    assert derive([turn("t", bash("pytest", 0)), turn("still fails")], 0).success is True
     assert derive([turn("t", finish="interrupted"), turn("thanks")], 0).success is True
+
+
+@pytest.mark.parametrize(
+    "words", ["no, that is wrong", "still fails", "undo that", "Why did you do it? That is wrong."]
+)
+def test_a_person_who_has_seen_the_test_pass_and_says_no_is_right(words):
+    outcome = derive([turn("t", edit(), bash("pytest", 0)), turn(words)], 0)
+    assert outcome.success is False
+    assert [(each.kind, each.says, each.where) for each in outcome.evidence] == [
+        ("rejection", False, "next turn"), ("check", True, "step 2"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", ["why did you rename it", "There is another problem with the login page"])
+def test_a_doubt_or_another_trouble_does_not_outweigh_a_passing_test(words):
+    assert derive([turn("t", bash("pytest", 0)), turn(words)], 0).success is True
+    assert derive([turn("t"), turn(words)], 0).success is False
+
+
+def test_thanks_do_not_outweigh_a_failed_test():
+    outcome = derive([turn("t", bash("pytest", 1)), turn("thanks")], 0)
+    assert outcome.success is False
+    assert [(each.kind, each.says) for each in outcome.evidence] == [("check", False), ("reply", True)]
+
+
+def test_a_label_outweighs_the_person_who_says_no():
+    assert derive([turn("t", label=True), turn("no, that is wrong")], 0).success is True
+
+
+def test_a_rejection_stays_one_when_a_judge_is_added_later():
+    outcome = derive([turn("t", bash("pytest", 0)), turn("no, that is wrong")], 0)
+    judged = with_evidence(outcome, Evidence(kind="judge", says=True, where="judge", text="fine"))
+    assert judged.success is False
+    assert [each.kind for each in judged.evidence] == ["rejection", "check", "judge"]
 
 
 def test_a_broken_turn_failed_and_is_not_complete():

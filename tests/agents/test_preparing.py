@@ -202,4 +202,4 @@ def test_a_turn_that_a_forked_session_repeats_is_taken_once(archive, tmp_path: P
     archive.add(transcript(copied, again, id="fork", started=at))
     report = prepare(archive, place(tmp_path))
     assert (report.found, report.examples) == (22, 21)
-    assert "1 examples were left out because a forked or resumed session repeats them" in report.notes
+    assert "1 example was left out because a forked or resumed session repeats what is there" in report.notes

@@ -115,6 +115,9 @@ def test_bootstrapped_examples_bring_a_real_gain(project: Path, house: House) ->
     assert "run.started" in log
     assert "verdict: IMPROVED" in log
     assert next_steps(done, project)[0] == "1. Review the prompt: cat outputs/prompts/small-optimized.md"
+    review, put, _ = next_steps(done, project, project.parent)
+    assert review == f"1. Review the prompt: cat {project.name}/outputs/prompts/small-optimized.md"
+    assert put.startswith(f"2. Install it:        strop agents install -C {project.name} --target ")
 
 
 @pytest.mark.parametrize(("name", "more"), [("COPRO", "breadth: 3"), ("MIPROv2", "minibatch_size: 10")])

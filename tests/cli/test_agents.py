@@ -227,3 +227,96 @@ def test_an_interrupted_import_says_so_with_its_exit_code(project: Path) -> None
     told = json.loads(out)
     assert (running.returncode, told["interrupted"]) == (130, True)
     assert told["sessions"] < 2000
+
+
+def test_what_could_not_be_read_is_mentioned_again_while_it_is_unchanged(project: Path) -> None:
+    (project / "data/raw/broken.json").write_text('{"session": "x", "examples": [', encoding="utf-8")
+    assert "broken.json" in on(project, "import", project / "data/raw").err
+    again = on(project, "import", project / "data/raw")
+    assert "Nothing new: 29 files unchanged since the last time" in again.out
+    assert "not read: 1 place in unchanged files, as before; `strop agents list` names them" in again.err
+    assert "not read: 1 place in unchanged files" in on(project, "prepare").err
+    assert "broken.json" in on(project, "list").out
+
+
+def test_files_are_known_again_however_they_are_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    assert strop("agents", "import", "data/raw").code == 0
+    assert on(project, "import", project / "data/raw", "--json").json["skipped"] == 28
+
+
+def test_before_any_import_the_way_to_the_first_is_named(tmp_path: Path, project: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    nowhere = strop("agents", "-C", tmp_path / "empty")
+    assert "`strop agents import` makes it" in nowhere.err
+    assert f"Next: strop agents import -C {tmp_path / 'empty'}" in nowhere.out
+    here = on(project, "list")
+    assert "optimize" not in here.err + here.out
+    assert f"Next: strop agents prepare -C {project}" in here.out
+
+
+def test_what_is_missing_is_looked_for_beside_the_file_that_the_project_has(project: Path) -> None:
+    assert on(project, "prepare").code == 0
+    before = (project / "config.yaml").read_text(encoding="utf-8")
+    configured(project, 'provider: "embedded"\n    model: "small"', 'provider: "openai"\n    model: "nobody"')
+    for words in (["train", "--no-prepare"], ["train", "--dry-run"]):
+        unpriced = on(project, *words)
+        assert "prices.yaml beside config.yaml" in unpriced.err
+        assert "strop.yaml" not in unpriced.err
+    (project / "config.yaml").write_text(before, encoding="utf-8")
+    configured(project, "optimization:\n", 'optimization:\n  metric: "nobody_wrote_this:score"\n')
+    assert "put nobody_wrote_this.py beside config.yaml" in on(project, "train", "--no-prepare").err
+
+
+def test_a_word_that_is_taken_off_the_list_comes_back_with_the_next_import(project: Path, home: Path) -> None:
+    def held() -> bool:
+        assert on(project, "prepare").code == 0
+        return "tax rates" in (project / "data/processed/examples.json").read_text(encoding="utf-8")
+
+    assert on(project, "import", project / "data/raw", "--redact", "tax rates").code == 0
+    assert not held()
+    listed = home / ".config/strop/redact.txt"
+    assert listed.read_text(encoding="utf-8") == "tax rates\n"
+    listed.write_text("", encoding="utf-8")
+    assert held()
+    assert on(project, "list", "--json").json["archive"]["examples"] == 112
+
+
+def test_the_way_back_from_a_projects_prompt_names_the_project(project: Path, tmp_path: Path) -> None:
+    place = tmp_path / "shop"
+    place.mkdir()
+    done = strop("agents", "watch", "--plugin", "--project", place, "-C", project)
+    assert done.code == 0, done.err
+    undo = f"strop agents uninstall strop-watch --client opencode --project {place}"
+    assert f"Undo: {undo}" in done.out
+    assert strop(*undo.split()[1:]).code == 0
+    assert not list(place.rglob("*.js"))
+    nothing = strop("agents", "uninstall")
+    assert nothing.code == 2
+    assert "--project DIR a project" in nothing.err
+
+
+def test_a_training_that_ended_early_goes_on_with_the_same_command(project: Path) -> None:
+    assert on(project, "prepare").code == 0
+    done = on(project, "train", "--no-prepare", "--optimizer", "labeledfewshot", "--budget", "0.003", "--quiet")
+    assert done.code != 0
+    assert f"Go on: strop agents train -C {os.path.relpath(project)} " in done.out
+    again = on(project, "train", "--no-prepare", "--optimizer", "labeledfewshot", "--quiet", "--json")
+    assert again.code == 0, again.err
+    assert again.json[0]["run"]["verdict"] == "IMPROVED"
+
+
+def test_a_label_file_is_counted_and_a_session_that_it_misspells_is_named(project: Path) -> None:
+    labels = project / "labels.jsonl"
+    labels.write_text('{"session": "ses_001", "success": false}\n{"session": "ses_0O2", "success": true}\n')
+    for _ in range(2):
+        done = on(project, "import", project / "data/raw", "--labels", labels)
+        assert done.code == 0, done.err
+        assert "Labels: 2 read, for 1 session\n" in done.out
+        assert "note: 1 session of the label file not in the archive, 'ses_0O2' first" in done.err
+    assert "(95 succeeded, 17 failed, 0 not known)" in done.out
+
+
+def test_files_that_are_too_old_are_not_called_unchanged(project: Path) -> None:
+    done = on(project, "import", project / "data/raw", "--since", "2099-01-01")
+    assert "Nothing new: 28 files older than --since" in done.out

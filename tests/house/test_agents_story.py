@@ -237,9 +237,10 @@ FIGURES = re.compile(
 
 
 @pytest.mark.slow
-def test_the_page_shows_what_a_run_says(fresh: Path) -> None:
+def test_the_page_shows_what_a_run_says(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (Path(__file__).parents[2] / "docs" / "agents.md").read_text(encoding="utf-8")
     expected = FIGURES.findall(page.split("<!-- story -->")[1].split("<!-- /story -->")[0])
+    monkeypatch.chdir(fresh)
     done = on(fresh, "train", "--quiet")
     assert done.code == 0, done.err
     assert len(expected) == 13

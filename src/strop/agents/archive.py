@@ -5,23 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, tuple_, update
 
-from strop.agents.example import (
-    AgentExample,
-    from_json,
-    make_example,
-    outcome_to_json,
-    session_key,
-    to_json,
-)  # fmt: skip
-from strop.agents.injection import flags_of
+from strop.agents.example import AgentExample, from_json, outcome_to_json, session_key, to_json
+from strop.agents.injection import Flag
 from strop.agents.labels import Labels
-from strop.agents.outcome import Evidence, Judge, derive, with_evidence
+from strop.agents.outcome import Evidence, Judge, with_evidence
+from strop.agents.rows import SessionRows, micros, now_us, session_rows
 from strop.agents.storable import dumped, storable
 from strop.agents.tables import agent_files, agent_refusals, agent_sessions, agent_turns
 from strop.agents.transcript import ClientName, Refusal, Transcript
@@ -45,6 +39,14 @@ _STORED_TURNS = Prepared(
 )
 
 _DELETE_UNTOLD = delete(agent_turns).where(agent_turns.c.session_key == bindparam("key"), agent_turns.c.told.is_(False))
+_FILE = Prepared(
+    select(agent_files.c.fingerprint, agent_files.c.settings, agent_files.c.since_us).where(
+        agent_files.c.path == bindparam("path")
+    ),
+    ["path"],
+)
+_FILES = Upsert(agent_files, key="path", update=("fingerprint", "settings", "since_us", "read_us"))
+_DELETE_REFUSALS = Prepared(delete(agent_refusals).where(agent_refusals.c.path == bindparam("path")), ["path"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,85 +110,35 @@ class AgentArchive:
         return self.add_all([transcript])
 
     def add_all(self, transcripts: Iterable[Transcript], *, also: Callable[[Connection], None] | None = None) -> Added:
+        """Add sessions in one transaction; see `add_rows`."""
+        return self.add_rows([self.rows(transcript) for transcript in transcripts], also=also)
+
+    def rows(self, transcript: Transcript, flags: Sequence[tuple[Flag, ...]] | None = None) -> SessionRows:
+        """A transcript as it is stored. `flags` are those of its turns, where they are known."""
+        return session_rows(transcript, flags=flags, labels=self._labels, judged=self._judged)
+
+    def add_rows(self, sessions: Sequence[SessionRows], *, also: Callable[[Connection], None] | None = None) -> Added:
         """Add sessions in one transaction; `also` is committed with them.
 
         A turn that is there already and has not changed is left alone. A grown session gets its new turns, and its
         turns whose outcome they change are derived again. An older copy of a session only adds what was missing.
         """
         total = Added()
-        sessions: list[Mapping[str, Any]] = []
-        turns: dict[str, Mapping[str, Any]] = {}
+        rows: dict[str, Mapping[str, Any]] = {}
+        turns: dict[str, dict[str, Mapping[str, Any]]] = {}
         with self._store.write() as connection:
-            for transcript in transcripts:
-                added, row, changed = self._plan(connection, transcript, turns)
+            for session in sessions:
+                pending = turns.setdefault(session.key, {})
+                added, row, changed = _plan(connection, session, pending)
                 total += added
-                turns.update(changed)
+                pending.update(changed)
                 if row is not None:
-                    sessions.append(row)
-            _SESSIONS.run(connection, list({row["key"]: row for row in sessions}.values()))
-            _TURNS.run(connection, list(turns.values()))
+                    rows[session.key] = row
+            _SESSIONS.run(connection, list(rows.values()))
+            _TURNS.run(connection, [row for pending in turns.values() for row in pending.values()])
             if also is not None:
                 also(connection)
         return total
-
-    def _plan(
-        self, connection: Connection, transcript: Transcript, pending: Mapping[str, Mapping[str, Any]]
-    ) -> tuple[Added, Mapping[str, Any] | None, Mapping[str, Mapping[str, Any]]]:
-        """What adding a transcript would change, given the turns that this transaction will write."""
-        key = session_key(transcript.client, transcript.id)
-        stored = _STORED_SESSION.first(connection, {"key": key})
-        kept = _STORED_TURNS.all(connection, {"key": key}) if stored is not None else ()
-        known = {str(row[0]): str(row[1]) for row in kept}
-        known.update((id, row["digest"]) for id, row in pending.items() if row["session_key"] == key)
-        told = any(row[2] for row in kept)
-        if any(turn.task for turn in transcript.turns) and not all(row[2] for row in kept):
-            connection.execute(_DELETE_UNTOLD, {"key": key})
-        updated = _micros(transcript.updated)
-        older = stored is not None and stored[0] is not None and updated is not None and updated < int(stored[0])
-        changed: dict[str, Mapping[str, Any]] = {}
-        fresh = flags = 0
-        for row in self._turn_rows(transcript, key):
-            is_new = row["id"] not in known
-            if not row["told"] and told:
-                continue
-            if known.get(row["id"]) == row["digest"] or (older and not is_new):
-                continue
-            fresh += is_new
-            flags += row["flags"]
-            changed[row["id"]] = row if is_new else _keep_verdicts(connection, row)
-        if stored is not None and not changed:
-            return Added(unchanged=1), None, changed
-        added = Added(
-            new=int(stored is None), grown=int(stored is not None), turns_new=fresh,
-            turns_changed=len(changed) - fresh, flags=flags,
-        )  # fmt: skip
-        return added, None if older else _session_row(transcript, key), changed
-
-    def _turn_rows(self, transcript: Transcript, key: str) -> Iterator[dict[str, Any]]:
-        started = _micros(transcript.started) or 0
-        flags = flags_of(transcript.turns)
-        for number, turn in enumerate(transcript.turns):
-            label = self._labels.evidence(transcript, number)
-            outcome = derive(transcript.turns, number, label=label, session_label=transcript.label, judged=self._judged)
-            plain = to_json(make_example(transcript, number, outcome, flagged=flags[number]))
-            source = plain["source"]
-            # The texts, which are long, are written once; where a session was read from does not change it.
-            for name in ("task", "context", "steps", "answer", "extra"):
-                plain[name] = orjson.Fragment(dumped(plain[name]))
-            plain["source"] = ""
-            body = dumped(plain)
-            plain["source"] = source
-            yield {
-                "id": plain["id"],
-                "session_key": key,
-                "number": number,
-                "at_us": _micros(turn.started) or started,
-                "told": bool(turn.task.strip()),
-                "success": outcome.success,
-                "flags": len(plain["flags"]),
-                "digest": hashlib.blake2b(body, digest_size=16).hexdigest(),
-                "example": dumped(plain).decode(),
-            }
 
     def label(self, labels: Labels) -> int:
         """Add the labels of a file to examples that are here already; returns how many examples changed."""
@@ -199,16 +151,32 @@ class AgentArchive:
                     changed += 1
         return changed
 
+    def lacks(self, sessions: Sequence[str]) -> tuple[str, ...]:
+        """Those of the sessions, by the client's own ids, that are not here."""
+        with self._store.read() as connection:
+            there = {
+                session
+                for session in sessions
+                if connection.execute(select(agent_sessions.c.key).where(agent_sessions.c.session == session)).first()
+            }
+        return tuple(session for session in sessions if session not in there)
+
     def judge(self, judge: Callable[[AgentExample], tuple[bool | None, str]]) -> int:
         """Ask a judge about every example whose outcome nothing says; returns how many it decided."""
         decided = 0
         for example in self.examples():
             if example.outcome.success is None:
                 says, why = judge(example)
-                with self._store.write() as connection:
-                    _set_evidence(connection, example, Evidence(kind="judge", says=says, where="judge", text=why))
+                self.add_evidence(example.id, Evidence(kind="judge", says=says, where="judge", text=why))
                 decided += says is not None
         return decided
+
+    def add_evidence(self, example: str, evidence: Evidence) -> None:
+        """Add to the evidence of the example of this id, in place of what it has of the kind."""
+        with self._store.write() as connection:
+            text = connection.execute(select(agent_turns.c.example).where(agent_turns.c.id == example)).scalar()
+            if text is not None:
+                _set_evidence(connection, from_json(orjson.loads(text)), evidence)
 
     def examples(self, chosen: Chosen | None = None) -> Iterator[AgentExample]:
         """The examples, oldest first, `PAGE` at a time in memory."""
@@ -264,32 +232,32 @@ class AgentArchive:
             rows = connection.execute(select(agent_refusals).order_by(agent_refusals.c.id)).all()
         return tuple(Refusal(source=row.source, reason=row.reason, line=row.line, row=row.place) for row in rows)
 
+    def refused_in(self, paths: Iterable[str]) -> int:
+        """How many places in these files could not be read when each was read last."""
+        query = select(agent_refusals.c.path, func.count()).group_by(agent_refusals.c.path)
+        with self._store.read() as connection:
+            counts = {str(row[0]): int(row[1]) for row in connection.execute(query)}
+        return sum(counts.get(_hashed(path), 0) for path in paths) if counts else 0
+
     def was_read(self, path: str, fingerprint: str, settings: str, since: datetime | None) -> bool:
         """Whether this file, unchanged, was read to its end with the same settings (and no later `since`)."""
-        query = select(agent_files).where(agent_files.c.path == _hashed(path))
         with self._store.read() as connection:
-            row = connection.execute(query).first()
-        return (
-            row is not None
-            and row.fingerprint == fingerprint
-            and row.settings == settings
-            and row.since_us <= (_micros(since) or 0)
-        )
+            row = _FILE.first(connection, {"path": _hashed(path)})
+        return row is not None and tuple(row[:2]) == (fingerprint, settings) and int(row[2]) <= (micros(since) or 0)
 
     def note_file(
         self, connection: Connection, path: str, fingerprint: str, settings: str, since: datetime | None
     ) -> None:
         """Remember that a file was read to its end."""
-        row = {"path": _hashed(path), "fingerprint": fingerprint, "settings": settings, "since_us": _micros(since) or 0,
-               "read_us": _now_us()}  # fmt: skip
-        names = [name for name in row if name != "path"]
-        connection.execute(self._store.upsert(agent_files, ["path"], names), row)
+        row = {"path": _hashed(path), "fingerprint": fingerprint, "settings": settings, "since_us": micros(since) or 0,
+               "read_us": now_us()}  # fmt: skip
+        _FILES.run(connection, [row])
 
     def note_refusals(self, connection: Connection, path: str, refusals: Sequence[Refusal], *, first: bool) -> None:
         """Keep what could not be read in a file, in place of what an earlier import said of it (when `first`)."""
         hashed = _hashed(path)
         if first:
-            connection.execute(delete(agent_refusals).where(agent_refusals.c.path == hashed))
+            _DELETE_REFUSALS.run(connection, {"path": hashed})
         rows = [
             {"path": hashed, "source": storable(each.source), "line": each.line, "reason": storable(each.reason),
              "place": None if each.row is None else storable(each.row)}
@@ -315,6 +283,39 @@ class AgentArchive:
             last = tuple(rows[-1][:3])
 
 
+def _plan(
+    connection: Connection, new: SessionRows, pending: Mapping[str, Mapping[str, Any]]
+) -> tuple[Added, Mapping[str, Any] | None, Mapping[str, Mapping[str, Any]]]:
+    """What adding a session would change, given the turns of it that this transaction will write."""
+    stored = _STORED_SESSION.first(connection, {"key": new.key})
+    kept = _STORED_TURNS.all(connection, {"key": new.key}) if stored is not None else ()
+    known = {str(row[0]): str(row[1]) for row in kept}
+    known.update((id, row["digest"]) for id, row in pending.items())
+    told = any(row[2] for row in kept)
+    if new.has_task and not all(row[2] for row in kept):
+        connection.execute(_DELETE_UNTOLD, {"key": new.key})
+    updated = new.session["updated_us"]
+    older = stored is not None and stored[0] is not None and updated is not None and updated < int(stored[0])
+    changed: dict[str, Mapping[str, Any]] = {}
+    fresh = flags = 0
+    for row in new.turns:
+        is_new = row["id"] not in known
+        if not row["told"] and told:
+            continue
+        if known.get(row["id"]) == row["digest"] or (older and not is_new):
+            continue
+        fresh += is_new
+        flags += row["flags"]
+        changed[row["id"]] = row if is_new else _keep_verdicts(connection, row)
+    if stored is not None and not changed:
+        return Added(unchanged=1), None, changed
+    added = Added(
+        new=int(stored is None), grown=int(stored is not None), turns_new=fresh,
+        turns_changed=len(changed) - fresh, flags=flags,
+    )  # fmt: skip
+    return added, None if older else new.session, changed
+
+
 def _of_sessions(connection: Connection, sessions: Iterable[str]) -> Iterator[AgentExample]:
     for session in sessions:
         query = (
@@ -338,32 +339,10 @@ def _narrowed(query: Select[Any], chosen: Chosen) -> Select[Any]:
         base = chosen.project.rstrip("/")
         query = query.where((sessions.project == base) | sessions.project.startswith(f"{base}/", autoescape=True))
     if chosen.since is not None:
-        query = query.where(agent_turns.c.at_us >= _micros(chosen.since))
+        query = query.where(agent_turns.c.at_us >= micros(chosen.since))
     if chosen.success is not None:
         query = query.where(agent_turns.c.success.is_(chosen.success))
     return query
-
-
-def _session_row(transcript: Transcript, key: str) -> dict[str, Any]:
-    prompt = transcript.system_prompt
-    return {
-        "key": key,
-        "client": transcript.client,
-        "session": storable(transcript.id),
-        "parent": None if transcript.parent is None else storable(transcript.parent),
-        "title": storable(transcript.title),
-        "project": storable(transcript.directory),
-        "agent": storable(transcript.agent),
-        "model": storable(transcript.model),
-        "version": storable(transcript.version),
-        "source": storable(transcript.source),
-        "started_us": _micros(transcript.started),
-        "updated_us": _micros(transcript.updated),
-        "label": transcript.label,
-        "system_prompt": None if prompt is None else storable(prompt),
-        "extra": dumped(dict(transcript.extra)).decode(),
-        "imported_us": _now_us(),
-    }
 
 
 def _keep_verdicts(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
@@ -373,9 +352,10 @@ def _keep_verdicts(connection: Connection, row: dict[str, Any]) -> dict[str, Any
         return row
     before, after = from_json(orjson.loads(old)), from_json(orjson.loads(row["example"]))
     new_kinds = {each.kind for each in after.outcome.evidence}
-    kept = [
-        each for each in before.outcome.evidence if each.kind in {"label_file", "judge"} and each.kind not in new_kinds
-    ]
+    # A judge spoke of what was done then; a turn that went on since is another one.
+    same = (before.task, before.steps, before.answer) == (after.task, after.steps, after.answer)
+    lasting = {"label_file", "judge"} if same else {"label_file"}
+    kept = [each for each in before.outcome.evidence if each.kind in lasting - new_kinds]
     if not kept:
         return row
     outcome = with_evidence(after.outcome, *kept)
@@ -392,17 +372,6 @@ def _set_evidence(connection: Connection, example: AgentExample, evidence: Evide
         .where(agent_turns.c.id == example.id)
         .values(success=outcome.success, example=dumped(plain).decode())
     )
-
-
-def _micros(moment: datetime | None) -> int | None:
-    if moment is None:
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1_000_000)
-
-
-def _now_us() -> int:
-    return round(datetime.now(UTC).timestamp() * 1_000_000)
 
 
 def _hashed(path: str) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from strop.errors import BadInput, SettingsError, TaskFileError
+from strop.errors import BadInput, SettingsError, StropError, TaskFileError
 from strop.optimizers import find, settings_of
 from strop.runs import ModelSpec, TaskFile, load_task, read_settings
 
@@ -270,6 +272,16 @@ class ConfigFile:
     def resolve(self, name: str) -> Path:
         """A path that the file names, made absolute."""
         return self.directory / Path(name).expanduser()
+
+
+@contextmanager
+def in_words_of(file: ConfigFile) -> Generator[None]:
+    """Hints of errors that are raised inside the block name this file where they mean the task file."""
+    try:
+        yield
+    except StropError as error:
+        error.hint = None if error.hint is None else error.hint.replace("strop.yaml", file.path.name)
+        raise
 
 
 def load_config(path: str | Path = ".") -> ConfigFile | TaskFile:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, get_args
 
+from strop.agents.commands import command_of
 from strop.agents.injection import Flag, flags
 from strop.agents.outcome import Evidence, Outcome
 from strop.agents.transcript import ClientName, Finish, Json, Step, Transcript, Turn, Usage
@@ -48,6 +49,16 @@ class AgentExample:
     def family(self) -> str:
         """What never leaves its split: the session, or the one whose agent started it."""
         return f"{self.client}:{self.parent or self.session}"
+
+    @property
+    def command(self) -> str:
+        """The slash command, without its slash, whose text the task is; empty for a task that somebody wrote."""
+        return command_of(self.client, self.task, self.extra)
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a task that somebody wrote, and anything that was done or said about it."""
+        return bool(self.task.strip()) and bool(self.steps or self.answer.strip()) and not self.command
 
 
 def session_key(client: str, session: str) -> str:

@@ -15,17 +15,21 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from strop.agents.archive import Added, AgentArchive
+from strop.agents.injection import flags_of
 from strop.agents.listed import list_file, remembered
 from strop.agents.redaction import Redaction, RedactionKind, Sample
+from strop.agents.rows import SessionRows
 from strop.agents.sources import Source, below, found_stores, named_sources
 from strop.agents.transcript import Refusal, Transcript
 from strop.errors import BadInput, DataError
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same file would be archived differently, so that unchanged files are read again."""
 BATCH_SESSIONS = 100
 BATCH_CHARACTERS = 8_000_000
 REPORTED_REFUSALS = 1000
+STORELESS = {"log": "session logs", "otel": "traces"}
+"""Forms that no client keeps in a place of its own."""
 
 _AGO = re.compile(r"(\d{1,6})\s*(m|h|d|w)", re.IGNORECASE)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -33,17 +37,23 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 @dataclass(frozen=True, kw_only=True)
 class ImportReport:
-    """What an import did. `refused` counts all refusals, `refusals` are the first thousand of them."""
+    """What an import did. `refused` counts all refusals, `refusals` are the first thousand of them.
+
+    `refused_before` counts what could not be read in the files that were skipped, when they were read.
+    """
 
     files: int = 0
     """Files (and stores) that were read."""
     skipped: int = 0
-    """Files unchanged since they were read last."""
+    """Files that were not opened: unchanged since they were read last, or older than what is wanted."""
+    older: int = 0
+    """Those of them that were written last before `since`."""
     sessions: int = 0
     turns: int = 0
     added: Added = field(default_factory=Added)
     refused: int = 0
     refusals: tuple[Refusal, ...] = ()
+    refused_before: int = 0
     redactions: Mapping[RedactionKind, int] = field(default_factory=dict[RedactionKind, int])
     samples: tuple[Sample, ...] = ()
     interrupted: bool = False
@@ -103,10 +113,13 @@ class _Import:
         self._settings = hashlib.sha256(repr((FORMAT, sorted(listed))).encode()).hexdigest()
         self._report = ImportReport()
         self._refusals: list[Refusal] = []
-        self._pending: dict[tuple[str, str], Transcript] = {}
+        self._pending: dict[str, SessionRows] = {}
         self._notes: dict[str, Callable[[Connection], None]] = {}
         """By the file that was read to its end, what is written with its last sessions."""
         self._weight = 0
+        self._skipped: set[str] = set()
+        self._broken: set[str] = set()
+        """Files of which this import itself has something to say."""
         self._project = None if wanted.project is None else wanted.project.expanduser().resolve()
 
     def run(self) -> ImportReport:
@@ -125,6 +138,9 @@ class _Import:
             self._report = replace(self._report, interrupted=True)
         if not found and not self._report.interrupted:
             raise self._nothing()
+        if self._skipped:
+            known = self._archive.refused_in(self._skipped - self._broken)
+            self._report = replace(self._report, refused_before=known)
         return self.report()
 
     def report(self) -> ImportReport:
@@ -153,13 +169,17 @@ class _Import:
             self._flush()
         old = since is not None and written is not None and written < since.timestamp()
         if old or self._archive.was_read(path, fingerprint, self._settings, since):
-            self._report = replace(self._report, skipped=self._report.skipped + 1)
+            if not old:
+                self._skipped.add(path)
+            older = self._report.older + int(old)
+            self._report = replace(self._report, skipped=self._report.skipped + 1, older=older)
             return
         refusals: list[Refusal] = []
         written_refusals = 0
         for found in source.importer.read(source.path, since):
             if isinstance(found, Refusal):
                 refusals.append(self._refuse(found))
+                self._broken.add(path)
             elif self._wants(found) and self._take(found):
                 self._progress(source.path, self.report())
             if len(refusals) - written_refusals >= REPORTED_REFUSALS:
@@ -206,15 +226,14 @@ class _Import:
 
     def _take(self, transcript: Transcript) -> bool:
         """Keep it for the next batch; whether that was full and is archived."""
-        clean = self._redaction.transcript(transcript)
-        key = clean.client, clean.id
-        if key in self._pending:
+        clean = self._redaction.cleaned(transcript)
+        turns = clean.transcript.turns
+        rows = self._archive.rows(clean.transcript, flags_of(turns, clean.suspects))
+        if rows.key in self._pending:
             self._flush()
-        self._pending[key] = clean
-        self._weight += _weight(clean)
-        self._report = replace(
-            self._report, sessions=self._report.sessions + 1, turns=self._report.turns + len(transcript.turns)
-        )
+        self._pending[rows.key] = rows
+        self._weight += sum(len(row["example"]) for row in rows.turns)
+        self._report = replace(self._report, sessions=self._report.sessions + 1, turns=self._report.turns + len(turns))
         is_full = len(self._pending) >= BATCH_SESSIONS or self._weight >= BATCH_CHARACTERS
         if is_full:
             self._flush()
@@ -232,7 +251,7 @@ class _Import:
                 for note in notes:
                     note(connection)
 
-            added = self._archive.add_all(pending, also=write)
+            added = self._archive.add_rows(pending, also=write)
             self._report = replace(self._report, added=self._report.added + added)
 
     def _nothing(self) -> DataError:
@@ -242,16 +261,11 @@ class _Import:
             why = f"; {self._refusals[0].source}: {self._refusals[0].reason}" if self._refusals else ""
             hint = "put JSON session logs there, check that they can be read and are valid JSON, or name another place"
             return DataError(f"No session logs found{where}{why}", hint=hint)
-        whose = "no client that Strop knows has" if self._wanted.client is None else f"{self._wanted.client} has no"
-        return DataError(
-            f"No session logs found: {whose} history on this machine",
-            hint="name the file or directory: strop agents import PATH",
-        )
-
-
-def _weight(transcript: Transcript) -> int:
-    """Characters of the texts that are long."""
-    return sum(
-        len(turn.task) + len(turn.answer) + sum(len(step.result) + 200 for step in turn.steps)
-        for turn in transcript.turns
-    )
+        client = self._wanted.client
+        if client in STORELESS:
+            why = f"{STORELESS[client]} lie nowhere in particular, so their place must be named"
+        elif client is None:
+            why = "neither OpenCode nor Claude Code nor Codex has a history on this machine"
+        else:
+            why = f"{client} has no history on this machine"
+        return DataError(f"No session logs found: {why}", hint="name the file or directory: strop agents import PATH")

@@ -6,7 +6,7 @@ A flag travels with its example, so that whoever shows the example to a model or
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,16 +80,19 @@ _FOREIGN, _FOREIGN_KIND = "忽略", 1
 # What a text must contain for a pattern to be tried: looking for fixed strings is far cheaper than the pattern.
 _HINTS: tuple[tuple[bytes, ...], ...] = (
     (b"ignor", b"disregard", b"forget ", b"override ", b"bypass ", b"discard ", _FOREIGN.encode()),
-    (b"you are n", b"from now on", b"act as ", b"have as ", b"respond as ", b"jailbreak", b"per mode", b"god mode",
+    (b"you are n", b"from now on", b"act as ", b"behave as ", b"respond as ", b"jailbreak", b"per mode", b"god mode",
      b"dan mode", b"your new ", b"a new "),
     (b"system", b"developer", b"<|im_start|>", b"<|start_header", b"<<sys", b"inst]"),
     (b"the user", b" prompt", b" instructions", b"send ", b"upload ", b"post ", b"exfiltrate "),
 )  # fmt: skip
+_SPACED = bytes.maketrans(b"\n", b" ")
 _ALL = (1 << len(_PATTERNS)) - 1
-_SIEVE = Sieve({
-    1 << index: [hint.decode() for hint in hints if hint.isascii() and len(hint) >= SHORTEST]
+SIFTED: Mapping[int, tuple[str, ...]] = {
+    1 << index: tuple(hint.decode() for hint in hints if hint.isascii() and len(hint) >= SHORTEST)
     for index, hints in enumerate(_HINTS)
-})  # fmt: skip
+}
+"""What a sieve must look for, by the bit of the kind of flag."""
+_SIEVE = Sieve(SIFTED)
 
 
 def flags(turn: Turn) -> tuple[Flag, ...]:
@@ -100,31 +103,34 @@ def flags(turn: Turn) -> tuple[Flag, ...]:
     return flags_of((turn,))[0]
 
 
-def flags_of(turns: Sequence[Turn]) -> list[tuple[Flag, ...]]:
-    """The `flags` of each turn: many are looked through faster together."""
-    found: list[list[Flag]] = [[] for _ in turns]
-    places: list[tuple[int, int, str]] = []
-    texts: list[str] = []
-    for number, turn in enumerate(turns):
-        _collect(turn, number, texts, places)
-    suspects = _SIEVE.sift(texts)
-    for index, text in enumerate(texts):
+def flags_of(turns: Sequence[Turn], suspects: Mapping[int, int] | None = None) -> list[tuple[Flag, ...]]:
+    """The `flags` of each turn: many are looked through faster together.
+
+    `suspects` are the bits of `SIFTED` that a sieve has found, by the `id` of the text, where one looked already.
+    """
+    if suspects is None:
+        texts = [text for turn in turns for _, _, text in _texts(turn)]
+        suspects = {id(texts[index]): kinds for index, kinds in _SIEVE.sift(texts).items()}
+    return [tuple(_flags(turn, suspects)) for turn in turns]
+
+
+def _flags(turn: Turn, suspects: Mapping[int, int]) -> Iterator[Flag]:
+    for step, name, text in _texts(turn):
+        kinds = suspects.get(id(text), 0)
         if _FOREIGN in text:
-            suspects[index] = suspects.get(index, 0) | _FOREIGN_KIND
-    for index in sorted(suspects):
-        turn, step, name = places[index]
-        where = f"step {step} {name}" if step else name
-        for flag in flags_in(texts[index], where, suspects[index]):
-            if name != "task" or step or flag.kind in {"override", "forged role"}:
-                found[turn].append(flag)
-    return [tuple(each) for each in found]
+            kinds |= _FOREIGN_KIND
+        if kinds:
+            where = f"step {step} {name}" if step else name
+            for flag in flags_in(text, where, kinds):
+                if step or name != "task" or flag.kind in {"override", "forged role"}:
+                    yield flag
 
 
 def flags_in(text: str, where: str, kinds: int = _ALL) -> Iterator[Flag]:
     """The flags of one text, at most one of each kind; `kinds` has a bit for each that is looked for."""
     if len(text) < SHORTEST_TEXT:
         return
-    data = folded(text)
+    data = folded(text).translate(_SPACED)
     for index, (kind, pattern) in enumerate(_PATTERNS):
         if kinds & 1 << index and any(hint in data for hint in _HINTS[index]):
             match = pattern.search(text)
@@ -132,17 +138,15 @@ def flags_in(text: str, where: str, kinds: int = _ALL) -> Iterator[Flag]:
                 yield Flag(kind=kind, where=where, text=_shown(text, match))
 
 
-def _collect(turn: Turn, number: int, texts: list[str], places: list[tuple[int, int, str]]) -> None:
-    """The turn's texts, and of each the numbers of its turn and step (0: of none) and its name."""
-    texts += (turn.task, turn.answer)
-    places += ((number, 0, "task"), (number, 0, "answer"))
+def _texts(turn: Turn) -> list[tuple[int, str, str]]:
+    """The turn's texts, each with the number of its step (0: of none) and its name."""
+    found = [(0, "task", turn.task), (0, "answer", turn.answer)]
     for at, step in enumerate(turn.steps, start=1):
-        texts.append(step.result)
-        places.append((number, at, "result"))
+        found.append((at, "result", step.result))
         for name, value in step.arguments.items():
             if type(value) is str:
-                texts.append(value)
-                places.append((number, at, name))
+                found.append((at, name, value))
+    return found
 
 
 def _shown(text: str, match: re.Match[str]) -> str:

@@ -251,7 +251,8 @@ def _found(journal: Journal, place: Place, agent: str | None) -> tuple[str, ...]
     if not names:
         what = f"agent {agent!r}" if agent else "nothing"
         told = f"{what} is not installed" if agent else "nothing is installed"
-        raise NotFound(f"{told} for {place.client} in {place.root}", hint=f"installed: {', '.join(there) or 'none'}")
+        hint = f"installed: {', '.join(there)}" if there else "--client names another client, --project DIR a project"
+        raise NotFound(f"{told} for {place.client} in {place.root}", hint=hint)
     return tuple(names)
 
 

@@ -5,11 +5,14 @@ The evidence of a turn, strongest first; the first that says yes or no decides, 
 1. `label_file`: a person's label, given in a file.
 2. `label`: a label that the log carries (for the turn, or for a session of one turn).
 3. `revert`: the person took the turn's changes back.
-4. `check`: exit code of the last test, build or lint command, when nothing was edited after it. A failed one of a
-   stronger kind is not outweighed by a passing one of a weaker kind (tests, then builds, then linters).
-5. `reply`: the person's next message ("still fails", "perfect, thanks").
-6. `broken`: the turn was interrupted, met a provider's error, or ended at a refused permission without an answer.
-7. `judge`: what a judge says who was asked on request.
+4. `rejection`: the person's next message rejects the work ("no, that is wrong", "still fails"). It comes after every
+   check of the turn: whoever says so has seen what the check said.
+5. `check`: exit code of the last test, build or lint command, when nothing was edited after it. A failed one of a
+   stronger kind is not outweighed by a passing one of a weaker kind (tests, then builds, then linters). Nor are thanks
+   an answer to a failed one: politeness is no test.
+6. `reply`: what else the person's next message says ("perfect, thanks", or a doubt: "why did you ...").
+7. `broken`: the turn was interrupted, met a provider's error, or ended at a refused permission without an answer.
+8. `judge`: what a judge says who was asked on request.
 
 What the assistant says of its own work ("all tests pass") is never evidence. Without evidence success is None.
 """
@@ -22,11 +25,14 @@ from functools import lru_cache
 from typing import Literal
 
 from strop.agents.checks import STRENGTH, Check, CheckKind, checks_in, command_of, edits, verdict
+from strop.agents.commands import AFTER
 from strop.agents.reply import read
 from strop.agents.transcript import Step, Turn
 
-EvidenceKind = Literal["label_file", "label", "revert", "check", "reply", "broken", "judge"]
-ORDER: tuple[EvidenceKind, ...] = ("label_file", "label", "revert", "check", "reply", "broken", "judge")
+EvidenceKind = Literal["label_file", "label", "revert", "rejection", "check", "reply", "broken", "judge"]
+ORDER: tuple[EvidenceKind, ...] = (
+    "label_file", "label", "revert", "rejection", "check", "reply", "broken", "judge",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +79,10 @@ def derive(
     found.extend(_labels(turn, session_label, alone=len(turns) == 1))
     if turn.reverted:
         found.append(Evidence(kind="revert", says=False, where="log", text="the person took the changes back"))
+    said = _reply(turns[index + 1]) if index + 1 < len(turns) else []
+    found.extend(each for each in said if each.kind == "rejection")
     found.extend(_last_checks(turn.steps))
-    if index + 1 < len(turns):
-        found.extend(_reply(turns[index + 1]))
+    found.extend(each for each in said if each.kind == "reply")
     found.extend(_broken(turn))
     if judged is not None and decide(found) is None:
         says, why = judged(turn)
@@ -172,10 +179,13 @@ def _evidence(seen: _Seen) -> Evidence:
 
 
 def _reply(turn: Turn) -> list[Evidence]:
+    if turn.extra.get(AFTER):
+        return []  # It answers what a slash command did in between.
     reply = read(turn.task)
     if reply.says is None:
         return []
-    return [Evidence(kind="reply", says=reply.says, where="next turn", text=f"the person said {reply.text!r}")]
+    kind: EvidenceKind = "rejection" if reply.rejects else "reply"
+    return [Evidence(kind=kind, says=reply.says, where="next turn", text=f"the person said {reply.text!r}")]
 
 
 def _broken(turn: Turn) -> list[Evidence]:

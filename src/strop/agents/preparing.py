@@ -5,24 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from strop.agents.archive import AgentArchive, Chosen, SessionRow
-from strop.agents.example import AgentExample, outcome_to_json, session_key
+from strop.agents.example import AgentExample, session_key
+from strop.agents.prepared_rows import prepared_row
 from strop.agents.splitting import Parts, SetName, divide
-from strop.agents.transcript import ClientName, Step
+from strop.agents.transcript import ClientName
 from strop.errors import DataError, StoreUnwritable
 
 EXAMPLES = "examples.json"
 STAMP = "examples.stamp.json"
-FORMAT = 1
-LONGEST_ARGUMENT = 200
-LONGEST_CONTEXT = 500
-"""Characters of one text of a context; the session-log format cuts its history there too."""
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,58 +87,74 @@ def prepare(archive: AgentArchive, settings: PrepareSettings, *, looked_in: str 
     return reused if reused is not None else _prepare(archive, settings, sessions, stamp)
 
 
+@dataclass(kw_only=True)
+class _Sorted:
+    """What is kept of the examples that came by, and how many were not."""
+
+    kept: list[AgentExample] = field(default_factory=list[AgentExample])
+    counts: dict[bool | None, int] = field(default_factory=lambda: dict.fromkeys((True, False, None), 0))
+    sessions: set[str] = field(default_factory=set[str])
+    unusable: int = 0
+    copies: int = 0
+    commands: int = 0
+    told: dict[tuple[str, str, str, int], str] = field(default_factory=dict[tuple[str, str, str, int], str])
+
+    def take(self, example: AgentExample, *, wanted: bool) -> None:
+        """Count the example; keep it where its outcome is `wanted` and there is something to learn from."""
+        self.counts[example.outcome.success] += 1
+        if not wanted:
+            return
+        if example.command:
+            self.commands += 1
+        elif not example.usable:
+            self.unusable += 1
+        elif _is_copy(example, self.told):
+            self.copies += 1
+        else:
+            self.kept.append(_light(example))
+
+
 def _prepare(
     archive: AgentArchive, settings: PrepareSettings, sessions: Mapping[str, SessionRow], stamp: str
 ) -> Prepared:
-    kept: list[AgentExample] = []
-    counts = dict.fromkeys((True, False, None), 0)
-    seen: set[str] = set()
-    unusable = 0
-    copies = 0
-    told: dict[tuple[str, str, str, int], str] = {}
-    for example in _chosen(archive, settings):
+    found = _Sorted()
+    for example in chosen_examples(archive, settings):
         key = session_key(example.client, example.session)
-        seen.add(key)
-        counts[example.outcome.success] += 1
-        if not settings.require_success or _succeeded(example, sessions[key], settings):
-            usable = bool(example.task.strip()) and bool(example.steps or example.answer.strip())
-            unusable += not usable
-            copied = usable and _is_copy(example, told)
-            copies += copied
-            if usable and not copied:
-                kept.append(_light(example))
-    successful_sessions = sum(_session_succeeded(sessions[key]) for key in seen)
-    _check(kept, settings, counts, unusable=unusable, sessions=len(seen))
+        found.sessions.add(key)
+        wanted = not settings.require_success or _succeeded(example, sessions[key], settings)
+        found.take(example, wanted=wanted)
+    _check(found, settings)
+    kept, counts = found.kept, found.counts
     parts = divide(kept, settings.shares, settings.seed)
     rows = {example.id: prepared_row(example) for example in kept}
     prepared = Prepared(
-        sessions=len(seen), successful_sessions=successful_sessions, found=sum(counts.values()),
-        successful=counts[True], failed=counts[False], unknown=counts[None], examples=len(kept),
-        flagged=sum(bool(example.flags) for example in kept), train=len(parts.train), dev=len(parts.dev),
-        test=len(parts.test), file=settings.processed_dir / EXAMPLES, splits=settings.splits_dir,
-        notes=(*parts.notes, *_notes(counts, settings, copies)),
+        sessions=len(found.sessions),
+        successful_sessions=sum(_session_succeeded(sessions[key]) for key in found.sessions),
+        found=sum(counts.values()), successful=counts[True], failed=counts[False], unknown=counts[None],
+        examples=len(kept), flagged=sum(bool(example.flags) for example in kept), train=len(parts.train),
+        dev=len(parts.dev), test=len(parts.test), file=settings.processed_dir / EXAMPLES, splits=settings.splits_dir,
+        notes=(*parts.notes, *_notes(found, settings)),
     )  # fmt: skip
     _write(prepared, settings, rows, parts, stamp)
     return prepared
 
 
-def _check(
-    kept: Sequence[AgentExample], settings: PrepareSettings, counts: Mapping[bool | None, int], *, unusable: int,
-    sessions: int,
-) -> None:  # fmt: skip
-    if not sessions:
+def _check(found: _Sorted, settings: PrepareSettings) -> None:
+    kept, counts = found.kept, found.counts
+    if not found.sessions:
         hint = "loosen client, agent_filter, project or since"
         raise DataError("No session logs found that pass the filters", hint=hint)
-    if unusable and not kept:
+    if found.unusable and not kept:
         raise DataError(
-            f"Failed to convert any examples: of {unusable} none has a task together with steps or an answer",
+            f"Failed to convert any examples: of {found.unusable} none has a task together with steps or an answer",
             hint="check that the session logs match the expected format; `strop agents import` lists what it refused",
         )
     if not kept:
         why = f"{counts[False]} examples failed, and of {counts[None]} nothing says how they ended"
         raise DataError(
             f"No successful sessions found. Try setting require_success: false ({why})",
-            hint="or add session logs that succeeded, or say how sessions ended in a label file (--labels)",
+            hint="or add session logs that succeeded, or say how sessions ended in a label file "
+            "(`strop agents import --labels FILE`), or ask a judge (`strop agents prepare --judge MODEL`)",
         )
     if len(kept) < settings.min_examples:
         raise DataError(
@@ -157,11 +171,17 @@ def _is_copy(example: AgentExample, told: dict[tuple[str, str, str, int], str]) 
     return told.setdefault(one, example.session) != example.session
 
 
-def _notes(counts: Mapping[bool | None, int], settings: PrepareSettings, copies: int) -> Iterator[str]:
-    if copies:
-        yield f"{copies} examples were left out because a forked or resumed session repeats them"
-    if counts[None] and settings.require_success:
-        yield f"{counts[None]} examples were left out because nothing says whether they succeeded; a label file can"
+def _notes(found: _Sorted, settings: PrepareSettings) -> Iterator[str]:
+    if found.copies:
+        yield f"{_left_out(found.copies)} because a forked or resumed session repeats what is there"
+    if found.commands:
+        yield f"{_left_out(found.commands)} because the text of a slash command is nobody's task"
+    unknown = found.counts[None]
+    if unknown and settings.require_success:
+        yield (
+            f"{_left_out(unknown)} because nothing says how it ended: `strop agents prepare --judge MODEL` asks "
+            "a model, `strop agents import --labels FILE` takes your word"
+        )
     train, dev, test = settings.shares
     yield (
         f"shares: {train:.0%} train, {dev:.0%} dev, {test:.0%} sealed test (dev and test share the validation part), "
@@ -169,7 +189,12 @@ def _notes(counts: Mapping[bool | None, int], settings: PrepareSettings, copies:
     )
 
 
-def _chosen(archive: AgentArchive, settings: PrepareSettings) -> Iterator[AgentExample]:
+def _left_out(count: int) -> str:
+    return "1 example was left out" if count == 1 else f"{count} examples were left out"
+
+
+def chosen_examples(archive: AgentArchive, settings: PrepareSettings) -> Iterator[AgentExample]:
+    """The archive's examples that pass the filters, whatever their outcome."""
     chosen = Chosen(client=settings.client, project=settings.project, since=settings.since)
     for example in archive.examples(chosen):
         if (settings.agents is None or example.agent in settings.agents) and _scores_well(example, settings):
@@ -204,69 +229,6 @@ def _session_succeeded(session: SessionRow) -> bool:
 def _light(example: AgentExample) -> AgentExample:
     """The example without what preparing does not need: results of tools are most of a history."""
     return replace(example, steps=tuple(replace(step, result="") for step in example.steps))
-
-
-def prepared_row(example: AgentExample) -> dict[str, Any]:
-    """The document's six keys, and after them where the example is from and how its outcome is known."""
-    return {
-        "task": example.task,
-        "context": _shortened(dict(example.context), LONGEST_CONTEXT),
-        "actions": [_action(step) for step in example.steps],
-        "expected_response": example.answer,
-        "success": example.outcome.success,
-        "metrics": _metrics(example),
-        "id": example.id,
-        "client": example.client,
-        "session": example.session,
-        "project": example.project,
-        "agent": example.agent,
-        "model": example.model,
-        "started": None if example.started is None else example.started.isoformat(),
-        "outcome": outcome_to_json(example.outcome),
-        "flags": [asdict(flag) for flag in example.flags],
-        "source": example.source,
-    }
-
-
-def _action(step: Step) -> dict[str, Any]:
-    return {
-        "tool": step.tool,
-        "args": _shortened(dict(step.arguments), LONGEST_ARGUMENT),
-        "success": _step_succeeded(step),
-        "status": step.status,
-        "exit_code": step.exit_code,
-    }
-
-
-def _step_succeeded(step: Step) -> bool | None:
-    if step.status == "unknown" and step.exit_code is None:
-        return None
-    return step.status in {"ok", "unknown"} and step.exit_code in {None, 0}
-
-
-def _metrics(example: AgentExample) -> dict[str, Any]:
-    recorded = example.extra.get("metrics")
-    failed = sum(_step_succeeded(step) is False for step in example.steps)
-    usage = example.usage
-    return {
-        **(recorded if isinstance(recorded, dict) else {}),
-        "toolCallCount": len(example.steps),
-        "toolErrorCount": failed,
-        "inputTokens": usage.input_tokens,
-        "outputTokens": usage.output_tokens,
-        "costUsd": usage.cost_usd,
-        "seconds": example.seconds,
-    }
-
-
-def _shortened(value: Any, limit: int) -> Any:
-    if isinstance(value, str):
-        return value if len(value) <= limit else f"{value[: limit - 3]}..."
-    if isinstance(value, dict):
-        return {key: _shortened(item, limit) for key, item in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [_shortened(item, limit) for item in cast("list[Any]", value)]
-    return value
 
 
 def _stamp(archive: AgentArchive, settings: PrepareSettings, sessions: Iterable[SessionRow]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -10,14 +11,16 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from strop.agents.archive import AgentArchive
-from strop.agents.config import AgentConfig, AgentModel, ConfigFile, OptimizationConfig
+from strop.agents.config import AgentConfig, AgentModel, ConfigFile, OptimizationConfig, in_words_of
 from strop.agents.importing import ImportReport, Progress, Wanted, import_history
+from strop.agents.judging import ANSWER_TOKENS
 from strop.agents.parity import TOLERANCE, Parity, Trial, check_parity
 from strop.agents.preparing import Prepared, PrepareSettings, prepare
 from strop.agents.training import Workshop, agent_name, task_name, task_of, write_program_data
+from strop.agents.transcript import Refusal
 from strop.errors import DataError, NotFound, SettingsError
 from strop.exporters import AgentPrompt, prompt_of
-from strop.gateway import Account, Gateway, pico
+from strop.gateway import Account, Gateway, ModelSettings, pico
 from strop.registry import Version
 
 
@@ -48,12 +51,38 @@ def prepare_settings(file: ConfigFile) -> PrepareSettings:
 
 
 def read_and_prepare(
-    file: ConfigFile, archive: AgentArchive, progress: Progress | None = None
+    file: ConfigFile,
+    archive: AgentArchive,
+    progress: Progress | None = None,
+    *,
+    judge: Callable[[PrepareSettings], None] | None = None,
 ) -> tuple[ImportReport, Prepared]:
     """Read the logs of `raw_dir` that are new, then prepare everything that the archive has.
 
+    `judge` is called between the two, to say how those ended of which nothing else says it.
+
     Raises:
         DataError: there is nothing to learn from; the message says what is missing.
+    """
+    report = read_logs(file, archive, progress)
+    settings = prepare_settings(file)
+    if judge is not None:
+        judge(settings)
+    try:
+        return report, prepare(archive, settings, looked_in=str(file.resolve(file.config.data.raw_dir)))
+    except DataError as error:
+        refusals = report.refusals or (archive.refusals() if report.refused_before else ())
+        if not refusals:
+            raise
+        count = report.refused + report.refused_before
+        raise _with_refusals(error, refusals[0], count, converted=archive.counts().sessions > 0) from None
+
+
+def read_logs(file: ConfigFile, archive: AgentArchive, progress: Progress | None = None) -> ImportReport:
+    """Read the logs of `raw_dir` that are new.
+
+    Raises:
+        DataError: there are none, and the archive has none either.
     """
     raw = file.resolve(file.config.data.raw_dir)
     report = ImportReport()
@@ -66,19 +95,33 @@ def read_and_prepare(
             # Sessions that were imported from elsewhere are enough; without any, the same is told below or here.
             if not archive.counts().sessions:
                 raise
+    return report
+
+
+def judge_model(file: ConfigFile, name: str) -> ModelSettings:
+    """A judge by its name: one of config.yaml's models with its settings, or any other as provider/name.
+
+    Raises:
+        SettingsError: it is no name of a model.
+    """
+    models = file.config.models
+    known = [*models.target, *([] if models.teacher is None else [models.teacher])]
     try:
-        return report, prepare(archive, prepare_settings(file), looked_in=str(raw))
-    except DataError as error:
-        if not report.refusals:
-            raise
-        raise _with_refusals(error, report, converted=archive.counts().sessions > 0) from None
+        found = next((one for one in known if name in {one.name, one.model}), None) or AgentModel(model=name)
+        settings = ModelSettings(**found.spec.model_dump())
+    except ValidationError:
+        raise SettingsError(
+            f"the judge {name!r} is no name of a model", hint="write it as provider/name: openai/gpt-4o-mini, say"
+        ) from None
+    if settings.max_tokens is None and not settings.reasoning_family:
+        settings = settings.model_copy(update={"max_tokens": ANSWER_TOKENS})
+    return settings
 
 
-def _with_refusals(error: DataError, report: ImportReport, *, converted: bool) -> DataError:
+def _with_refusals(error: DataError, first: Refusal, refused: int, *, converted: bool) -> DataError:
     """The error together with what could not be read, which may be its cause."""
-    first = report.refusals[0]
     where = ":".join(str(part) for part in (first.source, first.line, first.row) if part is not None)
-    count = "1 place" if report.refused == 1 else f"{report.refused} places"
+    count = "1 place" if refused == 1 else f"{refused} places"
     told = f"{count} could not be read, first {where}: {first.reason}"
     if converted:
         return DataError(f"{error.message}; {told}", hint=error.hint)
@@ -120,8 +163,12 @@ def winner(file: ConfigFile, house: Workshop, *, target: str | None = None, whic
     name = task_name(file, model)
     try:
         version = house.registry.get(name, which)
-    except NotFound as error:
-        raise NotFound(error.message, hint="`strop agents train` makes the first version") from None
+    except NotFound:
+        if house.registry.versions(name):
+            raise
+        raise NotFound(
+            f"nothing was trained for {model.name} yet", hint="`strop agents train` makes the first version"
+        ) from None
     prompt = prompt_of(version.spec, house.registry.state(version), name=agent_name(file, model))
     return Winner(target=model, version=version, prompt=prompt)
 
@@ -135,7 +182,8 @@ def parity_of(file: ConfigFile, house: House, one: Winner, *, tolerance: float =
     """
     write_program_data(file)
     task = task_of(file, one.target)
-    plan = house.plan(task, file.directory)
+    with in_words_of(file):
+        plan = house.plan(task, file.directory)
     scope = f"run:{one.version.lineage.get('run')}"
     budget = f"{scope}/parity-{secrets.token_hex(4)}"
     limit = None if task.budget_usd is None else pico(task.budget_usd)

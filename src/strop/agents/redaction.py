@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from strop.agents.injection import SIFTED
 from strop.agents.marks import folded, places
 from strop.agents.secret_shapes import (
     HEADER_MARKS,
@@ -59,6 +60,14 @@ class Sample:
     masked: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cleaned:
+    """A redacted transcript, and which of its texts may deserve flags (see `injection.flags_of`)."""
+
+    transcript: Transcript
+    suspects: Mapping[int, int]
+
+
 class Redaction:
     """Redacts texts, JSON values and whole transcripts, and counts what it took out.
 
@@ -82,7 +91,9 @@ class Redaction:
         self._environment = tuple(sorted((each for each in secrets if not _ORDINARY.fullmatch(each)), key=len)[::-1])
         self._foreign = tuple(secret for secret in self._environment if not secret.isascii())
         own = {_LISTED: self._words, _ENVIRONMENT: tuple(filter(str.isascii, self._environment))}
-        self._sieve = Sieve({**own, **{group.bit: group.sifted for group in _GROUPS}})
+        # What deserves a flag is looked for in the same pass.
+        suspicious = {bit << _FLAGS: hints for bit, hints in SIFTED.items()}
+        self._sieve = Sieve({**own, **{group.bit: group.sifted for group in _GROUPS}, **suspicious})
 
     def text(self, text: str) -> str:
         """The text without what is private. Doing it twice changes nothing more."""
@@ -92,17 +103,21 @@ class Redaction:
         """The value with every string and key redacted."""
         texts: list[str] = []
         collect(value, texts)
-        return rebuilt(value, self._changed(texts))
+        return rebuilt(value, self._changed(texts, {}))
 
     def transcript(self, transcript: Transcript) -> Transcript:
         """The transcript with every text redacted, ids too; two ids that differ still do."""
-        texts = TranscriptTexts(transcript)
-        changed = self._changed(texts.all)
-        if not changed and not texts.too_deep:
-            return transcript
-        return texts.rebuilt(changed)
+        return self.cleaned(transcript).transcript
 
-    def _changed(self, texts: Sequence[str]) -> dict[int, str]:
+    def cleaned(self, transcript: Transcript) -> Cleaned:
+        """`transcript`, with what was seen on the way."""
+        texts, suspects = TranscriptTexts(transcript), dict[int, int]()
+        changed = self._changed(texts.all, suspects)
+        if changed or texts.too_deep:
+            transcript = texts.rebuilt(changed)
+        return Cleaned(transcript=transcript, suspects=suspects)
+
+    def _changed(self, texts: Sequence[str], suspects: dict[int, int]) -> dict[int, str]:
         """The redacted form of each text that holds something private, by the identity of the text."""
         found = self._sieve.sift(texts)
         for index in self._unsifted(texts):
@@ -110,9 +125,13 @@ class Redaction:
         changed: dict[int, str] = {}
         for index in sorted(found):
             text = texts[index]
-            clean = self._clean(text, found[index])
+            kinds = found[index] >> _FLAGS
+            clean = self._clean(text, found[index]) if found[index] & _PRIVATE else text
             if clean is not text:
                 changed[id(text)] = clean
+            # What is put in place of secrets is no part of any hint, so none can have come into the text.
+            if kinds:
+                suspects[id(clean)] = kinds
         return changed
 
     def _unsifted(self, texts: Sequence[str]) -> Iterator[int]:
@@ -229,6 +248,9 @@ class _Group:
 
 
 _LISTED, _ENVIRONMENT, _KEYS = 1, 2, 4
+_FLAGS = 16
+"""The bits of flags stand this far above those of what is private."""
+_PRIVATE = (1 << _FLAGS) - 1
 
 
 def _group(bit: int, kind: RedactionKind, marks: Sequence[str], *finders: Finder, sifted: Sequence[str] = ()) -> _Group:

@@ -88,6 +88,7 @@ _NOT_YET = re.compile(
 _HOPE = re.compile(
     r"(?:thanks|thank you|cheers|merci|danke|gracias) (?:in advance|for (?:helping|looking|your help))|\bim voraus\b"
 )
+_DOUBT = re.compile(r"another\b|why did you\b")
 _TURN = re.compile(r"\b(?:but|however|except|although|though|aber|jedoch|mais|pero|mas|ma|но)\b|但|でも|하지만")
 
 
@@ -98,6 +99,8 @@ class Reply:
     says: bool | None
     text: str = ""
     """The words that say so."""
+    rejects: bool = False
+    """Whether a complaint says that the work is wrong, and does not only ask about it or name another trouble."""
 
 
 def read(message: str) -> Reply:
@@ -107,7 +110,7 @@ def read(message: str) -> Reply:
     after_lead = opening[match.end() :] if (match := _LEAD.match(opening)) else opening
     complaint = _complaint(opening, after_lead)
     if complaint:
-        return Reply(says=False, text=complaint)
+        return Reply(says=False, text=complaint, rejects=_DOUBT.match(complaint) is None)
     thanks = _POSITIVE_START.match(after_lead) or _CJK_POSITIVE.match(after_lead)
     if thanks is None or _HOPE.match(after_lead):
         return Reply(says=None)
@@ -124,12 +127,16 @@ def _complaint(opening: str, after_lead: str) -> str:
     cjk = _CJK_NEGATIVE.search(opening)
     if cjk is not None:
         return cjk.group()
+    doubt = ""
     for match in _NEGATIVE.finditer(opening):
         before = re.split(r"[.!?\n]", opening[: match.start()])[-1]
         asked = opening[match.end() :].lstrip(" \"'").startswith("?") and "why" not in match.group()
-        if not asked and not _NOT_YET.search(before):
+        if asked or _NOT_YET.search(before):
+            continue
+        if _DOUBT.match(match.group()) is None:
             return match.group()
-    return ""
+        doubt = doubt or match.group()
+    return doubt
 
 
 def _around(text: str, match: re.Match[str]) -> str:

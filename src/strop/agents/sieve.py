@@ -17,15 +17,21 @@ SHORTEST = 3
 """Characters of the shortest string that is looked for, but for single ones."""
 _CHUNK = 2**17
 _BITS = 17
-_FACTOR = 0x9E3779B1
+_FACTOR, _OTHER_FACTOR = 0x9E3779B1, 0x85EBCA6B
 _FOLD = 0x20
 """Set in every character, so that case does not count; some others become equal by it as well."""
 _ANY = tuple(sorted({code | _FOLD for code in range(256)}))
-_COMMON = b"etaoinshrdlucmfwypvbgk"
+_BETWEEN = b"\xff"
+"""Stands between texts: no part of any string, and no white space."""
+_SPACES = tuple(sorted({code | _FOLD for code in b" \n"}))
+_COMMON = b" etaoinshrdlucmfwypvbgk"
 
 
 class Sieve:
-    """`groups` are ASCII strings by a group's bit: of one character, or of `SHORTEST` and more."""
+    """`groups` are ASCII strings by a group's bit: of one character, or of `SHORTEST` and more.
+
+    A space in one of them stands for a new line as well.
+    """
 
     def __init__(self, groups: Mapping[int, Iterable[str]]) -> None:
         windows: dict[int, int] = {}
@@ -38,16 +44,16 @@ class Sieve:
                     for window in _windows(string.encode()):
                         windows[window] = windows.get(window, 0) | bit
         self._windows = sorted(windows.items())
-        self._tables: tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None = None
+        self._tables: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]] | None = None
 
     def sift(self, texts: Sequence[str]) -> dict[int, int]:
         """Texts that may hold something, by index, with the bits of the groups. No text that holds one is left out."""
         # Whatever is no Latin-1 becomes one question mark, so that places in the bytes are places in the texts.
-        data = b"\n".join([text.encode("latin-1", "replace") for text in texts])
+        data = _BETWEEN.join([text.encode("latin-1", "replace") for text in texts])
         found: dict[int, int] = {}
         if not data:
             return found
-        places, bits = self._places(data + b"\n\n\n\n\n\n")
+        places, bits = self._places(data + 6 * _BETWEEN)
         if places:
             self._assign(places, bits, [len(text) + 1 for text in texts], found)
         return found
@@ -55,7 +61,7 @@ class Sieve:
     def _places(self, data: bytes) -> tuple[list[Any], list[Any]]:
         import numpy as np
 
-        wanted, groups, table = self._tables or self._built()
+        wanted, groups, table, second = self._tables or self._built()
         places: list[Any] = []
         bits: list[Any] = []
         for start in range(0, len(data), _CHUNK):
@@ -67,6 +73,9 @@ class Sieve:
                 at = np.flatnonzero(table.take((seen * np.uint32(_FACTOR)) >> np.uint32(32 - _BITS), mode="clip"))
                 if len(at):
                     values = seen[at]
+                    # Most have only met in the table; they part in a second one.
+                    likely = second.take((values * np.uint32(_OTHER_FACTOR)) >> np.uint32(32 - _BITS), mode="clip")
+                    at, values = at[likely], values[likely]
                     rank = np.searchsorted(wanted, values)
                     sure = wanted.take(rank, mode="clip") == values
                     # A window may begin one character before its string; the next one is always inside.
@@ -87,20 +96,21 @@ class Sieve:
             if index < len(lengths):
                 found[index] = found.get(index, 0) | bit
 
-    def _built(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    def _built(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
         import numpy as np
 
         wanted = np.array([window for window, _ in self._windows], np.uint32)
         groups = np.array([bits for _, bits in self._windows], np.int64)
-        table = np.zeros(2**_BITS, bool)
+        table, second = np.zeros(2**_BITS, bool), np.zeros(2**_BITS, bool)
         table[(wanted * np.uint32(_FACTOR)) >> np.uint32(32 - _BITS)] = True
-        self._tables = wanted, groups, table
+        second[(wanted * np.uint32(_OTHER_FACTOR)) >> np.uint32(32 - _BITS)] = True
+        self._tables = wanted, groups, table, second
         return self._tables
 
 
 def _windows(string: bytes) -> Iterator[int]:
     """Every four characters of which one lies at an even place wherever the string does, folded, as numbers."""
-    codes: list[Sequence[int]] = [(code | _FOLD,) for code in string]
+    codes: list[Sequence[int]] = [_SPACES if code == _FOLD else (code | _FOLD,) for code in string]
     if len(codes) == SHORTEST:
         codes = [_ANY, *codes, _ANY]
     elif len(codes) == SHORTEST + 1:

@@ -37,7 +37,9 @@ class Source:
                 stat = file.stat()
             except OSError:
                 continue
-            stamps.update(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}\n".encode(errors="replace"))
+            stamps.update(
+                f"{file.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}\n".encode(errors="replace")
+            )
         return stamps.hexdigest()
 
     def changed_at(self) -> float | None:

@@ -11,6 +11,7 @@ from strop.agents.transcript import Json, Step, Transcript, Turn
 
 MAX_DEPTH = 64
 """Levels of nested JSON that are kept; a deeper one becomes a note."""
+_NESTED = frozenset({dict, list})
 _TOO_DEEP = "[nested too deeply]"
 
 
@@ -20,7 +21,8 @@ class TranscriptTexts:
     def __init__(self, transcript: Transcript) -> None:
         self._whole = transcript
         self.all: list[str] = []
-        self._turns: list[int] = []
+        self._turns: list[tuple[int, int, int]] = []
+        """Where the texts of each turn begin, those of its context, and those of its extra."""
         self._steps: list[int] = []
         texts, nested = self.all, False
         each = transcript
@@ -28,11 +30,14 @@ class TranscriptTexts:
         texts += [text for text in (each.parent, each.system_prompt) if text is not None]
         nested |= collect(each.extra, texts)
         for turn in each.turns:
-            self._turns.append(len(texts))
+            first = len(texts)
             texts += (turn.key, turn.task, turn.answer, turn.model, turn.agent)
             if turn.error is not None:
                 texts.append(turn.error)
-            nested |= collect(turn.context, texts) | collect(turn.extra, texts)
+            context = len(texts)
+            nested |= collect(turn.context, texts)
+            self._turns.append((first, context, len(texts)))
+            nested |= collect(turn.extra, texts)
             for step in turn.steps:
                 self._steps.append(len(texts))
                 texts += (step.tool, step.call, step.result)
@@ -49,16 +54,24 @@ class TranscriptTexts:
         turns: list[Turn] = []
         step_at = 0
         for number, turn in enumerate(whole.turns):
-            end = self._turns[number + 1] if number + 1 < len(self._turns) else len(self.all)
+            first, context, extra = self._turns[number]
+            end = self._turns[number + 1][0] if number + 1 < len(self._turns) else len(self.all)
             steps = self._steps[step_at : step_at + len(turn.steps)]
             step_at += len(steps)
-            if everywhere or _any_between(where, self._turns[number], end):
+            if everywhere or _any_between(where, first, end):
                 bounds = zip(turn.steps, steps, [*steps[1:], end], strict=False)
                 done = tuple(
-                    _step(step, clean, tree) if everywhere or _any_between(where, first, last) else step
-                    for step, first, last in bounds
+                    _step(step, clean, tree) if everywhere or _any_between(where, begin, last) else step
+                    for step, begin, last in bounds
                 )
-                turns.append(_turn(turn, done, clean, tree))
+                own = steps[0] if steps else end
+                turns.append(
+                    _turn(
+                        turn, done, clean,
+                        tree(turn.context) if everywhere or _any_between(where, context, extra) else turn.context,
+                        tree(turn.extra) if everywhere or _any_between(where, extra, own) else turn.extra,
+                    )
+                )  # fmt: skip
             else:
                 turns.append(turn)
         system, parent = whole.system_prompt, whole.parent
@@ -75,11 +88,11 @@ def collect(value: Json | Mapping[str, Json], into: list[str], depth: int = 0) -
     if type(value) is str:
         into.append(value)
         return False
-    if not value or not isinstance(value, Mapping | list):
+    if not value or not (type(value) is dict or isinstance(value, Mapping | list)):
         return False
     if depth >= MAX_DEPTH:
         return True
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):
         into += value
         items = value.values()
     else:
@@ -95,15 +108,21 @@ def collect(value: Json | Mapping[str, Json], into: list[str], depth: int = 0) -
 
 def rebuilt(value: Json, changed: Mapping[int, str], depth: int = 0) -> Json:
     """The value with the texts whose `id` is in `changed` replaced; a note for what is too deep."""
-    if isinstance(value, str):
+    if type(value) is str:
         return changed.get(id(value), value)
-    if isinstance(value, dict | list) and depth >= MAX_DEPTH:
+    if type(value) is not dict and type(value) is not list:
+        return value
+    if depth >= MAX_DEPTH:
         return _TOO_DEEP
-    if isinstance(value, dict):
-        return {changed.get(id(key), key): rebuilt(item, changed, depth + 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [rebuilt(item, changed, depth + 1) for item in value]
-    return value
+    deeper = depth + 1
+    if type(value) is dict:
+        return {
+            changed.get(id(key), key): rebuilt(item, changed, deeper)
+            if type(item) in _NESTED
+            else changed.get(id(item), item)
+            for key, item in value.items()
+        }
+    return [rebuilt(item, changed, deeper) if type(item) in _NESTED else changed.get(id(item), item) for item in value]
 
 
 _Replacer = Callable[[str], str]
@@ -118,7 +137,12 @@ def _tree_replacer(changed: Mapping[int, str]) -> _TreeReplacer:
     def clean(value: Mapping[str, Json]) -> Mapping[str, Json]:
         if not value:
             return value
-        return {changed.get(id(key), key): rebuilt(item, changed, 1) for key, item in value.items()}
+        return {
+            changed.get(id(key), key): rebuilt(item, changed, 1)
+            if type(item) in _NESTED
+            else changed.get(id(item), item)
+            for key, item in value.items()
+        }
 
     return clean
 
@@ -130,11 +154,13 @@ def _step(step: Step, clean: _Replacer, tree: _TreeReplacer) -> Step:
     )  # fmt: skip
 
 
-def _turn(turn: Turn, steps: tuple[Step, ...], clean: _Replacer, tree: _TreeReplacer) -> Turn:
+def _turn(
+    turn: Turn, steps: tuple[Step, ...], clean: _Replacer, context: Mapping[str, Json], extra: Mapping[str, Json]
+) -> Turn:
     return replace(
-        turn, key=_named(turn.key, clean), task=clean(turn.task), context=tree(turn.context), steps=steps,
+        turn, key=_named(turn.key, clean), task=clean(turn.task), context=context, steps=steps,
         answer=clean(turn.answer), model=clean(turn.model), error=None if turn.error is None else clean(turn.error),
-        agent=clean(turn.agent), extra=tree(turn.extra),
+        agent=clean(turn.agent), extra=extra,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from strop.agents.config import AgentModel, ConfigFile
+from strop.agents.config import AgentModel, ConfigFile, in_words_of
 from strop.agents.program import INSTRUCTIONS, PARTS, SIGNATURE, program_rows, write_rows
 from strop.agents.provenance import provenance_of
 from strop.agents.runlog import RunLog
@@ -172,14 +172,16 @@ def need_keys(file: ConfigFile) -> None:
             )
 
 
-def next_steps(done: Trained, directory: Path) -> list[str]:
-    """What the document tells to do with a prompt, as it is done here."""
+def next_steps(done: Trained, directory: Path, start: Path | None = None) -> list[str]:
+    """What the document tells to do with a prompt, as it is typed in `start` (unset: in the project's `directory`)."""
+    start = start or directory
     if done.prompt is None:
-        return [f"There is no prompt for {done.target}: see {_near(done.log, directory)}"]
+        return [f"There is no prompt for {done.target}: see {_near(done.log, start)}"]
     agent = done.prompt.stem
+    where = "" if start == directory else f" -C {_near(directory, start)}"
     return [
-        f"1. Review the prompt: cat {_near(done.prompt, directory)}",
-        f"2. Install it:        strop agents install --target {done.target}    (undo: strop agents uninstall)",
+        f"1. Review the prompt: cat {_near(done.prompt, start)}",
+        f"2. Install it:        strop agents install{where} --target {done.target}    (undo: strop agents uninstall)",
         f"3. Try it:            opencode --agent {agent}",
     ]
 
@@ -196,7 +198,8 @@ def _train_one(
     outputs = file.config.outputs
     leave = house.bus.listen(log.hear)
     try:
-        plan = house.plan(task, file.directory)
+        with in_words_of(file):
+            plan = house.plan(task, file.directory)
         for finding in plan.findings:
             log.say(f"{finding.level}: {finding.message} ({finding.remedy})")
         run = carry_out(plan)

@@ -38,11 +38,12 @@ class Arrived:
 class WatchPlan:
     """What is watched.
 
-    `stores` are the clients' files and directories: nothing is imported while they are still being written to, nor
-    when nothing has changed. `enough` is the number of new examples from which a new run is worth its money.
+    `stores` are the clients' files and directories, or finds them (a client may keep its first session while it is
+    watched): nothing is imported while they are still being written to, nor when nothing has changed. `enough` is the
+    number of new examples from which a new run is worth its money.
     """
 
-    stores: Sequence[Path]
+    stores: Sequence[Path] | Callable[[], Sequence[Path]]
     enough: int = 20
     every_s: float = 10.0
     once: bool = False
@@ -80,16 +81,20 @@ def watch(
     pause = stop or threading.Event()
     round_ = _Rounds(plan=plan, import_new=import_new, tell=tell)
     try:
-        seen = imported = stamp(plan.stores)
+        seen = imported = stamp(_stores(plan))
         round_.run()
         while not plan.once and not pause.wait(plan.every_s):
-            now = stamp(plan.stores)
+            now = stamp(_stores(plan))
             if now == seen and now != imported and round_.run():
                 imported = now
             seen = now
     except KeyboardInterrupt:
         pass
     return round_.summary()
+
+
+def _stores(plan: WatchPlan) -> Sequence[Path]:
+    return plan.stores() if callable(plan.stores) else plan.stores
 
 
 def stamp(stores: Iterable[Path]) -> Stamp:

@@ -32,8 +32,8 @@ def list_(directory: Directory = Path(), database: Database = None, as_json: Jso
     from strop.cli.histories import show_archive
     from strop.cli.house import house_at
 
-    with house_at(directory, database) as house:
-        show_archive(house, as_json=as_json)
+    with house_at(directory, database, maker="agents import") as house:
+        show_archive(house, directory, as_json=as_json)
 
 
 @app.command("import")
@@ -74,19 +74,39 @@ def import_(
 def prepare(
     *,
     config: Config = None,
+    judge: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Ask this model how those ended of which nothing says it.")
+    ] = None,
+    budget: Annotated[float, typer.Option(metavar="USD", min=0, help="Most that the judge may spend.")] = 1.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read the logs, say what the judge would cost, ask nothing.")
+    ] = False,
     directory: Directory = Path(),
     database: Database = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Read the logs of raw_dir, filter and shorten, write examples.json and the splits."""
+    """Read the logs of raw_dir, filter and shorten, write examples.json and the splits.
+
+    With --judge a model is asked about each task whose outcome nothing else says. Its verdicts are kept: the same
+    command asks about new tasks only.
+    """
     from strop.agents import need_config
     from strop.app import House
     from strop.cli.histories import prepare_examples, show_prepared
+    from strop.cli.judging import Bench, show_estimate
+    from strop.errors import BadInput
 
+    if dry_run and judge is None:
+        raise BadInput("--dry-run says what a judge would cost", hint="name it: --judge openai/gpt-4o-mini, say")
     file = need_config(config or directory)
     with House.at(file.directory, database=database) as house:
-        show_prepared(*prepare_examples(file, house, quiet=quiet), file.directory, as_json=as_json)
+        bench = None if judge is None else Bench(file, house, judge, budget, quiet=quiet, as_json=as_json)
+        if dry_run and bench is not None:
+            show_estimate(bench, as_json=as_json)
+            return
+        report, done = prepare_examples(file, house, quiet=quiet, judge=bench)
+        show_prepared(report, done, file.directory, as_json=as_json, judged=bench.told if bench else None)
 
 
 @app.command()
@@ -138,7 +158,7 @@ def export(
 
     form = checked_choice(format, mode)
     file = need_config(config or directory)
-    with house_at(file.directory, database) as house:
+    with house_at(file.directory, database, maker="agents train") as house:
         export_prompt(file, house, target=target, version=version, form=form, output=output, as_json=as_json)
 
 
@@ -175,7 +195,7 @@ def install(
         **checked_choice(format, mode), default=default, backup=backup, dry_run=dry_run, tools=tuple(tools or ())
     )
     file = need_config(config or directory)
-    with house_at(file.directory, database) as house:
+    with house_at(file.directory, database, maker="agents train") as house:
         install_prompt(
             file, house, choice, at=(client, project), which=(target, version),
             tolerance=None if no_parity else tolerance, as_json=as_json,
@@ -223,7 +243,7 @@ def watch(
         from strop.cli.prompts import place_for, show_installation
 
         done = install_plugin(place_for(client or "opencode", project), directory, dry_run=dry_run)
-        show_installation(done, "installed", as_json=as_json)
+        show_installation(done, "installed", as_json=as_json, project=project)
         return
     with House.at(directory, database=database) as house:
         watch_sessions(house, directory, client, (enough, every, once), as_json=as_json)

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from strop.cli.running import EXIT_OF_STATUS
 from strop.events import Event
 
 if TYPE_CHECKING:
-    from strop.agents import ConfigFile, ImportReport, Prepared, Refusal, Wanted
+    from strop.agents import ConfigFile, ImportReport, Prepared, PrepareSettings, Refusal, Wanted
     from strop.app import House
 
 SHOWN_REFUSALS = 20
@@ -39,12 +39,17 @@ def import_sessions(
         archive = AgentArchive(house.store, labels=known)
         report = import_history(archive, wanted, None if quiet else told_progress())
         labelled = archive.label(known) if known is not None else 0
+        missing = archive.lacks(known.sessions()) if known is not None else ()
         counts = archive.counts()
     code = EXIT_OF_STATUS["cancelled"] if report.interrupted else 0
     if as_json:
-        emit({**report_data(report), "labelled": labelled, "archive": asdict(counts)})
+        emit({**report_data(report), "labelled": labelled, "labels_unused": missing, "archive": asdict(counts)})
         return code
     show_report(report, show_redactions=show_redactions)
+    if known is not None:
+        show(f"Labels: {len(known.rows)} read, for {_counted(len(known.sessions()) - len(missing), 'session')}")
+    if missing:
+        tell(f"note: {_counted(len(missing), 'session')} of the label file not in the archive, {missing[0]!r} first")
     show(
         f"In the archive: {counts.sessions} sessions, {counts.examples} examples "
         f"({counts.successful} succeeded, {counts.failed} failed, {counts.unknown} not known)"
@@ -59,20 +64,42 @@ def import_sessions(
 def show_report(report: ImportReport, *, show_redactions: bool = False) -> None:
     """What an import did, refusals by name, line and reason."""
     added = report.added
-    unchanged = f", {report.skipped} files unchanged since the last time" if report.skipped else ""
-    show(f"Read {report.sessions} sessions with {report.turns} turns from {report.files} files{unchanged}")
-    show(f"New: {added.new} sessions, {added.turns_new} examples; grown: {added.grown} sessions")
+    passed = _passed_over(report)
+    if passed and not report.files:
+        show(f"Nothing new: {passed}")
+    else:
+        unchanged = f", {passed}" if passed else ""
+        read = f"{_counted(report.sessions, 'session')} with {_counted(report.turns, 'turn')}"
+        changed = f", {_counted(added.turns_changed, 'example')} changed" if added.turns_changed else ""
+        show(f"Read {read} from {_counted(report.files, 'file')}{unchanged}")
+        show(
+            f"New: {_counted(added.new, 'session')}, {_counted(added.turns_new, 'example')}; "
+            f"grown: {_counted(added.grown, 'session')}{changed}"
+        )
     if report.interrupted:
         show("Interrupted; what was read is kept, and the same command goes on")
     for refusal in report.refusals[:SHOWN_REFUSALS]:
         tell(f"not read: {_where(refusal)}: {refusal.reason}")
     if report.refused > SHOWN_REFUSALS:
         tell(f"not read: {report.refused - SHOWN_REFUSALS} more; --json lists them")
+    if report.refused_before:
+        known = _counted(report.refused_before, "place")
+        tell(f"not read: {known} in unchanged files, as before; `{typed('agents list')}` names them")
     if report.redactions:
         kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(report.redactions.items()))
         show(f"Taken out: {kinds}" + ("" if show_redactions else " (--show-redactions shows them, masked)"))
     if show_redactions:
         table(("Kind", "Masked"), [(sample.kind, sample.masked) for sample in report.samples])
+
+
+def _passed_over(report: ImportReport) -> str:
+    same = report.skipped - report.older
+    told = [f"{_counted(same, 'file')} unchanged since the last time"] if same else []
+    return ", ".join([*told, *([f"{_counted(report.older, 'file')} older than --since"] if report.older else [])])
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _where(refusal: Refusal) -> str:
@@ -98,19 +125,25 @@ def told_progress() -> Any:
     return hear
 
 
-def prepare_examples(file: ConfigFile, house: House, *, quiet: bool) -> tuple[ImportReport, Prepared]:
-    """Import from raw_dir what is new, and prepare."""
+def prepare_examples(
+    file: ConfigFile, house: House, *, quiet: bool, judge: Callable[[PrepareSettings], None] | None = None
+) -> tuple[ImportReport, Prepared]:
+    """Import from raw_dir what is new, ask the judge if there is one, and prepare."""
     from strop.agents import AgentArchive, read_and_prepare
 
-    return read_and_prepare(file, AgentArchive(house.store), None if quiet else told_progress())
+    progress = None if quiet else told_progress()
+    return read_and_prepare(file, AgentArchive(house.store), progress, judge=judge)
 
 
-def show_prepared(report: ImportReport, done: Prepared, directory: Path, *, as_json: bool) -> None:
+def show_prepared(
+    report: ImportReport, done: Prepared, directory: Path, *, as_json: bool, judged: Mapping[str, Any] | None = None
+) -> None:
     """The document's counts, and ours."""
     if as_json:
-        emit({**asdict(done), "import": report_data(report)})
+        told = {} if judged is None else {"judge": judged}
+        emit({**asdict(done), "import": report_data(report), **told})
         return
-    if report.files or report.refused:
+    if report.files or report.refused or report.refused_before:
         show_report(report)
     show(f"Sessions:            {done.sessions}")
     show(f"Successful sessions: {done.successful_sessions}")
@@ -124,7 +157,7 @@ def show_prepared(report: ImportReport, done: Prepared, directory: Path, *, as_j
         show(f"{'as before' if done.reused else 'wrote'}: {near}")
 
 
-def show_archive(house: House, *, as_json: bool) -> None:
+def show_archive(house: House, directory: Path, *, as_json: bool) -> None:
     """What the archive has, what could not be read, what is installed for this user."""
     from strop.agents import INSTALL_CLIENTS, AgentArchive, installed, place_of
 
@@ -144,11 +177,15 @@ def show_archive(house: House, *, as_json: bool) -> None:
         show(f"  {project or '(no directory)'}")
     for refusal in refusals[:SHOWN_REFUSALS]:
         show(f"not read: {_where(refusal)}: {refusal.reason}")
+    if len(refusals) > SHOWN_REFUSALS:
+        show(f"not read: {len(refusals) - SHOWN_REFUSALS} more; --json lists them")
     for client, found in agents.items():
         for name, about in found.items():
             show(f"installed for {client}: {name} ({about.get('format', '')})")
     if not counts.sessions:
-        show(f"Next: {typed('agents import')}")
+        near = "" if directory == Path() else f" -C {directory}"
+        is_project = (directory / "config.yaml").is_file()
+        show(f"Next: {typed('agents prepare' if is_project else 'agents import')}{near}")
 
 
 def mark_trained(file: ConfigFile, house: House) -> None:
@@ -180,9 +217,11 @@ def watch_sessions(
     def hear(event: Event) -> None:
         tell(_told(event.name, event.data))
 
-    stores = [path for _, path in found_stores(client)]
+    def stores() -> list[Path]:
+        return [path for _, path in found_stores(client)]
+
     if not once:
-        tell(f"watching {len(stores)} stores; Ctrl-C ends it")
+        tell(f"watching {', '.join(map(str, stores())) or 'for the first session'}; Ctrl-C ends it")
     seen = watch(WatchPlan(stores=stores, enough=enough, every_s=every, once=once), import_new, hear)
     if as_json:
         emit(asdict(seen))

@@ -77,7 +77,7 @@ def install_prompt(
     done = install(
         one.prompt, place, choice, provenance=provenance_of(one.version), parity=parity, environment=os.environ
     )
-    show_installation(done, "installed", as_json=as_json)
+    show_installation(done, "installed", as_json=as_json, project=at[1])
 
 
 def place_for(client: str, project: Path | None) -> Place:
@@ -87,7 +87,7 @@ def place_for(client: str, project: Path | None) -> Place:
     return place_of(client, environment=os.environ, home=Path.home(), project=project)
 
 
-def show_installation(done: Installation, verb: str, *, as_json: bool) -> None:
+def show_installation(done: Installation, verb: str, *, as_json: bool, project: Path | None = None) -> None:
     """Which files changed, who found them good; with a dry run the changes themselves."""
     if as_json:
         files = [{"path": str(one.path), "existed": one.before is not None, "exists": one.after is not None}
@@ -107,7 +107,8 @@ def show_installation(done: Installation, verb: str, *, as_json: bool) -> None:
     word = f"would be {verb}" if done.dry_run else verb
     show(f"{', '.join(done.agents) or 'nothing'}: {word} for {done.client}")
     if verb == "installed" and not done.dry_run:
-        show(f"Undo: {typed(f'agents uninstall {done.agents[0]} --client {done.client}')}")
+        near = "" if project is None else f" --project {project}"
+        show(f"Undo: {typed(f'agents uninstall {done.agents[0]} --client {done.client}{near}')}")
 
 
 def _note(one: Winner) -> None:

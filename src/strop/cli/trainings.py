@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from strop.cli.console import PREPARING, emit, show, tell, typed, width
@@ -74,12 +75,13 @@ def train_task(file: TaskFile, asked: Asked, *, algorithm: str | None, budget: f
 
 
 def _show_plans(file: ConfigFile, house: House, *, as_json: bool) -> int:
-    from strop.agents import task_of, write_program_data
+    from strop.agents import in_words_of, task_of, write_program_data
     from strop.cli.planning import plan_data, print_plan
 
     for note in write_program_data(file):
         tell(note)
-    plans = [house.plan(task_of(file, target), file.directory) for target in file.config.models.target]
+    with in_words_of(file):
+        plans = [house.plan(task_of(file, target), file.directory) for target in file.config.models.target]
     if as_json:
         emit([plan_data(plan) for plan in plans])
     else:
@@ -100,11 +102,15 @@ def _show(one: Trained, file: ConfigFile) -> None:
         if one.run.error.hint:
             tell(f"hint: {one.run.error.hint}")
     if one.run.status in {"cancelled", "failed", "timeout", "budget_exceeded"}:
-        show("Resume: " + typed(f"optimize {os.path.relpath(file.directory)} --resume {one.run.run_id}"))
+        near = os.path.relpath(file.directory)
+        where = "" if near == "." else f" -C {near}"
+        if file.path.name != "config.yaml":
+            where = f" --config {os.path.relpath(file.path)}"
+        show(f"Go on: {typed(f'agents train{where}')}   (what was paid for is answered from the ledger)")
     elif one.run.verdict != "IMPROVED":
         show("The prompt is the best that was found; that it is better than the one it began with is not proven.")
     show("Next steps:")
-    for line in next_steps(one, file.directory):
+    for line in next_steps(one, file.directory, Path.cwd()):
         show(f"  {line}")
 
 

@@ -22,6 +22,11 @@ _DENIED = re.compile(
     r"|requested permissions to ",
     re.DOTALL,
 )
+_DENIED_MARKS = (
+    "requires approval", "haven't granted it", "doesn't want to", "rejected", "Permission to use",
+    "requested permissions",
+)  # fmt: skip
+"""One of them is in whatever `_DENIED` finds."""
 _INVALID = re.compile(r"(?:<tool_use_error>)?(?:Error: )?(?:InputValidationError|No such tool available|Unknown tool)")
 _LOOKED_AT = 400
 """Characters of a result in which the client's own words are looked for; what follows is the tool's."""
@@ -40,7 +45,7 @@ class Call:
     result: str = ""
     status: StepStatus = "unfinished"
     exit_code: int | None = None
-    extra: dict[str, Json] = field(default_factory=dict[str, Json])
+    extra: dict[str, Json] = field(default_factory=dict)
 
     def exited(self, code: int) -> None:
         """Write down how a command ended that was left running; one that was killed says nothing of itself."""
@@ -125,7 +130,7 @@ def _failed(call: Call, start: str) -> None:
         call.status = "aborted"
     elif _INVALID.match(start):
         call.status = "invalid"
-    elif _DENIED.search(start):
+    elif any(map(start.__contains__, _DENIED_MARKS)) and _DENIED.search(start):
         call.status = "denied"
     else:
         call.status = "failed"

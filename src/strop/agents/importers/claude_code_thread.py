@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 
+from strop.agents.commands import AFTER
 from strop.agents.importers.claude_code_steps import Call, call_of, said, settle
 from strop.agents.importers.claude_code_turn import Draft, short, turn_of, unknown_fields
 from strop.agents.importers.fields import NOTHING, mapping, maybe_whole, number
@@ -272,6 +274,9 @@ class Thread:
         while step is not None and id(step) not in live:
             live.add(id(step))
             step = step.before
+        for before, after in pairwise(self.drafts):
+            if before.task is None and (before.calls or before.said):
+                after.extra[AFTER] = True
         asked = [draft for draft in self.drafts if draft.task is not None]
         turns = tuple(
             turn_of(

@@ -31,10 +31,10 @@ class Draft:
     """The turn that this one continues; None for the first."""
     started: Json = None
     ended: Json = None
-    context: Mapping[str, Json] = field(default_factory=dict[str, Json])
-    calls: list[Call] = field(default_factory=list[Call])
-    usages: dict[str, Mapping[str, Json]] = field(default_factory=dict[str, Mapping[str, Json]])
-    said: list[str] = field(default_factory=list[str])
+    context: Mapping[str, Json] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    usages: dict[str, Mapping[str, Json]] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
     message: Json = None
     model: Json = None
     stop: Json = None
@@ -44,9 +44,9 @@ class Draft:
     interrupted: bool = False
     completed: bool = False
     cost: float | None = None
-    total: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    total: Mapping[str, Json] = field(default_factory=dict)
     """Usage of the whole turn, as a result record gives it."""
-    extra: dict[str, Json] = field(default_factory=dict[str, Json])
+    extra: dict[str, Json] = field(default_factory=dict)
 
 
 def turn_of(draft: Draft, agent: str, *, reverted: bool, newest: bool, stops: bool) -> Turn:

@@ -54,7 +54,7 @@ class Call:
     """An event of the client said how it ended, which outweighs what the output says."""
     known: bool = True
     """The client has such a tool."""
-    extra: dict[str, Json] = field(default_factory=dict[str, Json])
+    extra: dict[str, Json] = field(default_factory=dict)
 
     def step(self) -> Step:
         """The call as it stands now."""

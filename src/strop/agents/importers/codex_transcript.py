@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Protocol
 
+from strop.agents.commands import AFTER
 from strop.agents.importers.codex_turn import Draft, turn_of
 from strop.agents.importers.fields import NOTHING, mapping, text, when
 from strop.agents.transcript import Json, Transcript, clipped
@@ -29,6 +31,9 @@ def transcript_of(thread: Collected, source: str) -> Transcript | None:
     meta = thread.meta
     agent, parent = _origin(meta)
     began = when(meta.get("timestamp"))
+    for before, after in pairwise(thread.drafts):
+        if before.task is None and before.last:
+            after.extra[AFTER] = True
     turns = tuple(
         turn_of(draft, agent, newest=draft is thread.drafts[-1], ends=thread.ends)
         for draft in thread.drafts

@@ -20,7 +20,7 @@ class Draft:
     context: Mapping[str, Json]
     model: str = ""
     ended: Json = None
-    calls: list[Call] = field(default_factory=list[Call])
+    calls: list[Call] = field(default_factory=list)
     answer: str = ""
     last: str = ""
     """What came last from the assistant: `text`, `tool` or nothing."""
@@ -29,7 +29,7 @@ class Draft:
     error: str | None = None
     reverted: bool = False
     usage: Usage = field(default_factory=Usage)
-    extra: dict[str, Json] = field(default_factory=dict[str, Json])
+    extra: dict[str, Json] = field(default_factory=dict)
 
     @property
     def is_open(self) -> bool:

@@ -21,7 +21,6 @@ MAX_KEY = 1_000
 NOTHING: Mapping[str, Json] = MappingProxyType({})
 
 _EMPTY: dict[str, Json] = {}
-_NESTED = frozenset({dict, list})
 _MAX_WHOLE = 2**53
 _ODD_CLOCK = datetime(1990, 1, 1, tzinfo=UTC)
 
@@ -37,6 +36,8 @@ def number(value: Json) -> float | None:
     """A finite number (or a string that is one); None for anything else, booleans among it."""
     if type(value) is float and -_MAX_WHOLE <= value <= _MAX_WHOLE:
         return value
+    if value is None:
+        return None
     if isinstance(value, float | int) and not isinstance(value, bool):
         return _finite(value)
     if isinstance(value, str) and 0 < len(value) <= 40:
@@ -48,6 +49,8 @@ def whole(value: Json) -> int:
     """A count: a whole number from 0 to 2**53; 0 for anything else."""
     if type(value) is int and 0 <= value <= _MAX_WHOLE:
         return value
+    if value is None:
+        return 0
     found = maybe_whole(value)
     return found if found is not None and found >= 0 else 0
 
@@ -56,6 +59,8 @@ def maybe_whole(value: Json) -> int | None:
     """A whole number of either sign (an exit code, say); None for anything else."""
     if type(value) is int:
         return value if -_MAX_WHOLE <= value <= _MAX_WHOLE else None
+    if value is None:
+        return None
     found = number(value)
     if found is None or not found.is_integer() or abs(found) > _MAX_WHOLE:
         return None
@@ -91,7 +96,7 @@ def when(value: Json) -> datetime | None:
     """An aware UTC time from an ISO 8601 text, or an epoch in s, ms, µs or ns (told apart by size; text or number)."""
     if type(value) is int and 10**11 <= value < 10**14:
         return datetime.fromtimestamp(value / 1e3, UTC)
-    if isinstance(value, str) and not value.lstrip("+-").isdigit():
+    if isinstance(value, str) and (value[4:5] == "-" or not value.lstrip("+-").isdigit()):
         return _iso(value)
     stamp = number(value)
     if stamp is None or stamp <= 0:
@@ -106,27 +111,38 @@ def seconds_between(start: datetime | None, end: datetime | None) -> float | Non
     """Seconds, to the microsecond; None where an end is unknown or comes first."""
     if start is None or end is None or end < start:
         return None
-    return round((end - start).total_seconds(), 6)
+    return (end - start).total_seconds()
 
 
 def bounded(value: Json, depth: int = MAX_DEPTH) -> Json:
-    """A value fit to be kept: texts clipped, nesting and sizes limited, what was left out named in its place."""
-    if isinstance(value, str):
-        return value if len(value) <= MAX_TEXT else clipped(value)
-    if isinstance(value, dict):
-        if depth == 0:
-            return f"[... an object of {len(value)} keys left out: nested too deep ...]"
-        kept: dict[str, Json] = {}
-        for key, entry in value.items():
-            if len(kept) == MAX_ITEMS:
-                kept["..."] = f"[... {len(value) - MAX_ITEMS} keys left out ...]"
-                break
-            kept[key if len(key) <= MAX_KEY else clipped(key, MAX_KEY)] = (
-                bounded(entry, depth - 1)
-                if type(entry) in _NESTED or (type(entry) is str and len(entry) > MAX_TEXT)
-                else entry
-            )
-        return kept
+    """A value fit to be kept: texts clipped, nesting and sizes limited, what was left out named in its place.
+
+    Not a copy where all of it can be kept.
+    """
+    if type(value) is dict or type(value) is list:
+        return value if _fits(value, depth) else _cut(value, depth)
+    return clipped(value) if type(value) is str and len(value) > MAX_TEXT else value
+
+
+def _fits(value: dict[str, Json] | list[Json], depth: int) -> bool:
+    if depth == 0 or len(value) > MAX_ITEMS:
+        return False
+    if type(value) is dict:
+        if value and max(map(len, value)) > MAX_KEY:
+            return False
+        entries = value.values()
+    else:
+        entries = value
+    for entry in entries:
+        if type(entry) is str:
+            if len(entry) > MAX_TEXT:
+                return False
+        elif (type(entry) is dict or type(entry) is list) and not _fits(entry, depth - 1):
+            return False
+    return True
+
+
+def _cut(value: dict[str, Json] | list[Json], depth: int) -> Json:
     if isinstance(value, list):
         if depth == 0:
             return f"[... a list of {len(value)} left out: nested too deep ...]"
@@ -134,16 +150,24 @@ def bounded(value: Json, depth: int = MAX_DEPTH) -> Json:
         if len(value) > MAX_ITEMS:
             listed.append(f"[... {len(value) - MAX_ITEMS} entries left out ...]")
         return listed
-    return value
+    if depth == 0:
+        return f"[... an object of {len(value)} keys left out: nested too deep ...]"
+    kept: dict[str, Json] = {}
+    for key, entry in value.items():
+        if len(kept) == MAX_ITEMS:
+            kept["..."] = f"[... {len(value) - MAX_ITEMS} keys left out ...]"
+            break
+        kept[key if len(key) <= MAX_KEY else clipped(key, MAX_KEY)] = bounded(entry, depth - 1)
+    return kept
 
 
 def bounded_mapping(value: Json) -> Mapping[str, Json]:
-    """`bounded` for what must be an object; an empty one for anything else. The object itself where it is small."""
-    if not isinstance(value, dict) or not value:
+    """`bounded` for what must be an object; an empty one for anything else."""
+    if type(value) is not dict or not value:
         return NOTHING
-    if len(value) <= 20 and all(map(_is_short, value.values())) and all(map(_is_short, value)):
+    if _fits(value, MAX_DEPTH):
         return value
-    found = bounded(value)
+    found = _cut(value, MAX_DEPTH)
     return found if isinstance(found, dict) else NOTHING
 
 
@@ -152,10 +176,6 @@ def rest(value: Mapping[str, Json], known: frozenset[str]) -> dict[str, Json]:
     if value.keys() <= known:
         return {}
     return {clipped(key, MAX_KEY): bounded(entry) for key, entry in value.items() if key not in known}
-
-
-def _is_short(value: Json) -> bool:
-    return len(value) <= MAX_KEY if isinstance(value, str) else not isinstance(value, dict | list)
 
 
 def _finite(value: str | float) -> float | None:
@@ -171,7 +191,8 @@ def _iso(value: str) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(value.strip())
-        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        if found.tzinfo is not UTC:
+            found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return found if found > _ODD_CLOCK else None

@@ -47,21 +47,31 @@ def json_lines(path: Path, limit: int = MAX_LINE) -> Iterator[tuple[int, Json] |
 
     Blank lines are passed over. Nothing of what the file contains raises; a file that cannot be opened is a refusal.
     """
-    refused = 0
-    last = 0
+    refused = last = line = 0
     try:
         with path.open("rb", buffering=_BUFFER) as file:
-            for line, raw in _raw_lines(file, limit):
-                reason = f"the line is longer than {limit:,} bytes" if raw is None else None
-                if raw is not None:
+            readline, most, loads = file.readline, limit + 1, orjson.loads
+            while raw := readline(most):
+                line += 1
+                if len(raw) <= limit:
+                    try:
+                        yield line, loads(raw)
+                        continue
+                    except orjson.JSONDecodeError:
+                        raw = raw.removeprefix(_BOM) if line == 1 else raw
+                        if not raw or raw.isspace():
+                            continue
                     try:
                         yield line, parsed(raw)
                         continue
                     except ValueError as error:
                         reason = str(error)
+                else:
+                    _pass_over(file, raw)
+                    reason = f"the line is longer than {limit:,} bytes"
                 refused, last = refused + 1, line
                 if refused <= MAX_REFUSED:
-                    yield Refusal(source=str(path), line=line, reason=reason or "")
+                    yield Refusal(source=str(path), line=line, reason=reason)
     except OSError as error:
         yield Refusal(source=str(path), reason=unreadable(error))
     if refused > MAX_REFUSED:
@@ -88,20 +98,10 @@ def unreadable(error: OSError) -> str:
     return f"it cannot be read: {error.strerror or error}"
 
 
-def _raw_lines(file: BinaryIO, limit: int) -> Iterator[tuple[int, bytes | None]]:
-    """Lines that are not blank, with their numbers; None for one that is longer than `limit`."""
-    number = 0
-    while raw := file.readline(limit + 1):
-        number += 1
-        if len(raw) > limit:
-            while raw and not raw.endswith(b"\n"):
-                raw = file.readline(_BUFFER)
-            yield number, None
-            continue
-        if number == 1:
-            raw = raw.removeprefix(_BOM)
-        if not raw.isspace() and raw:
-            yield number, raw
+def _pass_over(file: BinaryIO, raw: bytes) -> None:
+    """Read on to the end of a line of which `raw` is the beginning."""
+    while raw and not raw.endswith(b"\n"):
+        raw = file.readline(_BUFFER)
 
 
 def _mended(raw: bytes | str) -> bytes:

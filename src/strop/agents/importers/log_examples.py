@@ -189,9 +189,9 @@ def _kept(
         "evaluation": bounded(outcome.get("evaluation")),
         "metadata": bounded(example.get("metadata")),
         "final_message": text(output.get("finalMessage")) if output.get("response") else "",
-        "output": {**rest(output, _OUTPUT)},
-        "outcome": {**rest(outcome, _OUTCOME)},
-        "agent": {**rest(agent, _AGENT)},
+        "output": rest(output, _OUTPUT),
+        "outcome": rest(outcome, _OUTCOME),
+        "agent": rest(agent, _AGENT),
     }
     return {name: value for name, value in found.items() if value} | rest(example, _EXAMPLE)
 
@@ -202,8 +202,8 @@ def _steps(actions: Json, row: str, complaints: Complaints) -> tuple[Step, ...]:
     if not isinstance(actions, list):
         complaints.add(f"{row}.actions", f"a list is expected, not {kind(actions)}")
         return ()
-    found = (step_of_action(action, f"{row}.actions[{index}]", complaints) for index, action in enumerate(actions))
-    return tuple(step for step in found if step is not None)
+    found = [step_of_action(action, f"{row}.actions[{index}]", complaints) for index, action in enumerate(actions)]
+    return tuple([step for step in found if step is not None])
 
 
 def step_of_action(action: Json, row: str, complaints: Complaints) -> Step | None:

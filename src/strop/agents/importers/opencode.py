@@ -44,7 +44,7 @@ class OpenCodeImporter:
         if storage_of(path) is not None or is_stream(head):
             return True
         is_export = _EXPORT.match(head) is not None and b'"info"' in head and b'"ses_' in head
-        return is_export and "sessionId" not in top_keys(head)
+        return is_export and (b'sessionId"' not in head or "sessionId" not in top_keys(head))
 
     def read(self, path: Path, since: datetime | None = None) -> Iterator[Transcript | Refusal]:
         moment = since.replace(tzinfo=UTC) if since is not None and since.tzinfo is None else since

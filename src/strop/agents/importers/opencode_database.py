@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -39,6 +40,17 @@ _SESSION_COLUMNS = {
     "cost": "cost",
 }
 _JSON_COLUMNS = {"model": "model", "revert": "revert", "metadata": "metadata"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """How this version of the client lays out a session, and the queries that fit."""
+
+    columns: Sequence[str]
+    info: str
+    messages: str
+
+
 _FOLDED = ("time_", "tokens_", "summary_", "share_")
 """Columns that the export folds into objects which are not kept; the times are read by name."""
 
@@ -67,8 +79,9 @@ def read_database(path: Path, since: datetime | None = None) -> Iterator[Transcr
                     "export the sessions with `opencode export` and import those files",
                 )
                 return
+            layout = _layout(store)
             for name in _session_ids(store, since):
-                session = _session(store, path, name)
+                session = _session(store, layout, path, name)
                 yield from outcome(session, since)
     except _BROKEN as error:
         yield Refusal(source=str(path), reason=_plain(error))
@@ -113,13 +126,24 @@ def _columns(store: sqlite3.Connection, table: str) -> list[str]:
     return [_word(row[1]) for row in store.execute(f"PRAGMA table_info({table})")]
 
 
-def _session(store: sqlite3.Connection, path: Path, name: bytes) -> Session:
+def _layout(store: sqlite3.Connection) -> _Layout:
+    columns = [column for column in _columns(store, "session") if column.isidentifier()]
+    chosen = ", ".join(f'"{column}"' for column in columns)
+    order = "ORDER BY time_created, id" if "time_created" in _columns(store, "message") else "ORDER BY id"
+    return _Layout(
+        columns=columns,
+        info=f"SELECT {chosen} FROM session WHERE id = ?",  # noqa: S608  (identifiers)
+        messages=f"SELECT id, data FROM message WHERE session_id = ? {order}",  # noqa: S608  (one of two fixed texts)
+    )
+
+
+def _session(store: sqlite3.Connection, layout: _Layout, path: Path, name: bytes) -> Session:
     key = _word(name)
     session = Session(source=f"{path}#{key}", info={"id": key})
     try:
-        _fill_info(store, session, key)
+        _fill_info(store, layout, session, key)
         parts = _parts(store, session, key)
-        _fill_messages(store, session, key, parts)
+        _fill_messages(store, layout, session, key, parts)
     except sqlite3.OperationalError:
         raise
     except _BROKEN as error:
@@ -127,10 +151,9 @@ def _session(store: sqlite3.Connection, path: Path, name: bytes) -> Session:
     return session
 
 
-def _fill_info(store: sqlite3.Connection, session: Session, key: str) -> None:
-    columns = [column for column in _columns(store, "session") if column.isidentifier()]
-    chosen = ", ".join(f'"{column}"' for column in columns)
-    row = store.execute(f"SELECT {chosen} FROM session WHERE id = ?", (key,)).fetchone()  # noqa: S608  (identifiers)
+def _fill_info(store: sqlite3.Connection, layout: _Layout, session: Session, key: str) -> None:
+    columns = layout.columns
+    row = store.execute(layout.info, (key,)).fetchone()
     if row is None:
         return
     times: dict[str, Json] = {}
@@ -154,12 +177,15 @@ def _parts(store: sqlite3.Connection, session: Session, key: str) -> dict[str, l
     rows = store.execute("SELECT id, message_id, data FROM part WHERE session_id = ?", (key,)).fetchall()
     # SQLite would carry the contents along while it sorts.
     rows.sort(key=_place)
+    last, of_message = None, list[Json]()
     for name, message, data in rows:
         row = _word(name)
         part = _json(session, data, row)
-        if isinstance(part, dict):
+        if part is not None:
             part["id"] = row
-            found.setdefault(_word(message), []).append(part)
+            if message != last:
+                last, of_message = message, found.setdefault(_word(message), [])
+            of_message.append(part)
     return found
 
 
@@ -171,14 +197,14 @@ def _place(row: tuple[_Cell, _Cell, _Cell]) -> tuple[bytes, bytes]:
     )
 
 
-def _fill_messages(store: sqlite3.Connection, session: Session, key: str, parts: dict[str, list[Json]]) -> None:
-    order = "ORDER BY time_created, id" if "time_created" in _columns(store, "message") else "ORDER BY id"
-    query = f"SELECT id, data FROM message WHERE session_id = ? {order}"  # noqa: S608  (one of two fixed texts)
-    for name, data in store.execute(query, (key,)):
+def _fill_messages(
+    store: sqlite3.Connection, layout: _Layout, session: Session, key: str, parts: dict[str, list[Json]]
+) -> None:
+    for name, data in store.execute(layout.messages, (key,)):
         row = _word(name)
         info = _json(session, data, row)
         of_message = parts.pop(row, [])
-        if isinstance(info, dict):
+        if info is not None:
             info["id"] = row
             info["sessionID"] = key
             session.add(info, of_message, row)
@@ -186,15 +212,15 @@ def _fill_messages(store: sqlite3.Connection, session: Session, key: str, parts:
         session.refuse("parts of the session belong to a message that is not there", orphan)
 
 
-def _json(session: Session, cell: _Cell, row: str) -> Json:
+def _json(session: Session, cell: _Cell, row: str) -> dict[str, Json] | None:
     """The JSON object of a cell; None, after a refusal that names the row, where there is none."""
-    if isinstance(cell, bytes):
+    if type(cell) is bytes:
         try:
             value = parsed(cell)
         except ValueError as error:
             session.refuse(str(error), row)
             return None
-        if isinstance(value, dict):
+        if type(value) is dict:
             return value
     session.refuse("the row's JSON is no object", row)
     return None

@@ -23,7 +23,7 @@ class Message:
     id: str
     info: dict[str, Json]
     of_user: bool
-    kinds: dict[str, list[_Part]] = field(default_factory=dict[str, list[_Part]])
+    kinds: dict[str, list[_Part]] = field(default_factory=dict)
     broken: int = 0
     """Parts that are no objects."""
 
@@ -70,7 +70,9 @@ class Message:
     @property
     def said(self) -> list[str]:
         """The texts that are the speaker's own: neither synthetic nor for display only."""
-        own = [part for part in self.kinds.get("text", ()) if not part.get("synthetic") and not part.get("ignored")]
+        if "text" not in self.kinds:
+            return []
+        own = [part for part in self.kinds["text"] if not part.get("synthetic") and not part.get("ignored")]
         return [words for part in own if (words := text(part.get("text"))) and not words.isspace()]
 
     @property
@@ -88,11 +90,11 @@ def sorted_message(name: str, info: dict[str, Json], parts: list[Json]) -> Messa
     message = Message(name, info, info.get("role") == "user")
     kinds = message.kinds
     for part in parts:
-        if not isinstance(part, dict):
+        if type(part) is not dict:
             message.broken += 1
             continue
         kind = part.get("type")
-        if not isinstance(kind, str):
+        if type(kind) is not str:
             kind = ""
         if kind in kinds:
             kinds[kind].append(part)

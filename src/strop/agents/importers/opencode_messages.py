@@ -178,7 +178,8 @@ def _sanitized(session: Session) -> bool:
     if _SANITIZED.fullmatch(text(session.info.get("title"))):
         return True
     for message in session.messages:
-        for words in message.texts:
-            if "[redacted:" in words[:40] and _SANITIZED.fullmatch(words.strip()):
+        for part in message.kinds.get("text", ()):
+            words = part.get("text")
+            if type(words) is str and "[redacted:" in words[:40] and _SANITIZED.fullmatch(text(words).strip()):
                 return True
     return False

@@ -42,7 +42,7 @@ class Draft:
 
     key: str
     user: Message | None = None
-    replies: list[Message] = field(default_factory=list[Message])
+    replies: list[Message] = field(default_factory=list)
     reverted: bool = False
 
 
@@ -174,18 +174,21 @@ def _usage(replies: list[Message]) -> Usage:
     sent = received = cached = reasoned = 0
     costs: list[float] = []
     for reply in replies:
-        ends = [] if isinstance(reply.info.get("tokens"), dict) else reply.ends
+        ends = () if type(reply.info.get("tokens")) is dict else reply.ends
         for source in ends or (reply.info,):
-            tokens = mapping(source.get("tokens"))
-            cache = mapping(tokens.get("cache"))
-            read, thought = whole(cache.get("read")), whole(tokens.get("reasoning"))
-            sent += whole(tokens.get("input")) + read + whole(cache.get("write"))
-            received += whole(tokens.get("output")) + thought
-            cached += read
-            reasoned += thought
-            cost = number(source.get("cost"))
-            if cost is not None and cost >= 0:
+            if (cost := number(source.get("cost"))) is not None and cost >= 0:
                 costs.append(cost)
+            if type(tokens := source.get("tokens")) is not dict:
+                continue
+            received += whole(tokens.get("output"))
+            sent += whole(tokens.get("input"))
+            if thought := whole(tokens.get("reasoning")):
+                received += thought
+                reasoned += thought
+            if type(cache := tokens.get("cache")) is dict:
+                read = whole(cache.get("read"))
+                sent += read + whole(cache.get("write"))
+                cached += read
     return Usage(
         input_tokens=sent,
         output_tokens=received,
@@ -199,6 +202,10 @@ def _extra(draft: Draft, main: Message | None) -> dict[str, Json]:
     extra: dict[str, Json] = {}
     if draft.user and (unknown := rest(draft.user.info, _USER)):
         extra["user"] = unknown
+    if draft.user and draft.user.subtasks and not draft.user.said:
+        commands = [name for part in draft.user.subtasks if (name := text(part.get("command"))[:200])]
+        if commands:
+            extra["command"] = commands[0]
     replies: dict[str, Json] = {}
     earlier: list[Json] = []
     odd: list[Json] = [*draft.user.odd] if draft.user else []

@@ -85,9 +85,12 @@ def _any_traces_in(directory: Path) -> bool:
 
 @dataclass(slots=True)
 class _Trace:
-    spans: dict[str, Span] = field(default_factory=dict[str, Span])
+    name: str
+    spans: dict[str, Span] = field(default_factory=dict)
     conversation: str = ""
     weight: int = 0
+    touched: int = 0
+    """When it was added to last, by the count of all such moments."""
 
 
 class _Window:
@@ -99,6 +102,9 @@ class _Window:
         self.weight = 0
         self.seen = False
         self.closed = 0
+        self._touches = 0
+        self._conversations: dict[str, set[str]] = {}
+        """The traces of each conversation."""
         self._events: dict[str, list[tuple[str, Mapping[str, Json], Json]]] = {}
 
     def add(self, document: Mapping[str, Json]) -> str | None:
@@ -106,40 +112,46 @@ class _Window:
         if not isinstance(document.get("resourceSpans", []), list):
             return "a list is expected"
         nameless = 0
+        trace = _Trace("")
         for span in spans_of(document):
             self.seen = True
             if span is None:
                 nameless += 1
                 continue
-            trace = self.traces.pop(span.trace, None) or _Trace()
-            self.traces[span.trace] = trace
+            if span.trace != trace.name:
+                trace = self._touched(span.trace)
             # An exporter that tries again writes a span twice.
             trace.spans[span.id] = span
             weight = _weight(span)
             trace.weight += weight
             self.weight += weight
-            if not trace.conversation:
-                trace.conversation = span.text("gen_ai.conversation.id", "session.id")
+            if not trace.conversation and (named := span.text("gen_ai.conversation.id", "session.id")):
+                trace.conversation = named
+                self._conversations.setdefault(named, set()).add(trace.name)
         for span_id, name, attributes, body in log_events_of(document):
             self._events.setdefault(span_id, []).append((name, attributes, body))
         return f"{nameless} spans have no traceId or no spanId" if nameless else None
+
+    def _touched(self, name: str) -> _Trace:
+        """The trace, moved to the end."""
+        trace = self.traces.pop(name, None) or _Trace(name)
+        self.traces[name] = trace
+        self._touches += 1
+        trace.touched = self._touches
+        return trace
 
     def close_quietest(self) -> Iterator[Transcript | Refusal]:
         """Turn the conversation that was added to least recently into a transcript, and forget it."""
         first = next(iter(self.traces))
         conversation = self.traces[first].conversation
-        names = [
-            name
-            for name, trace in self.traces.items()
-            if name == first or (conversation and trace.conversation == conversation)
-        ]
+        names = self._conversations.pop(conversation, ()) if conversation else (first,)
         spans: list[Span] = []
-        for name in names:
-            trace = self.traces.pop(name)
+        for trace in sorted([self.traces.pop(name) for name in names], key=lambda trace: trace.touched):
             self.weight -= trace.weight
             spans += trace.spans.values()
-        for span in spans:
-            span.events += self._events.pop(span.id, [])
+        if self._events:
+            for span in spans:
+                span.events += self._events.pop(span.id, [])
         if any(span.work != "other" for span in spans):
             yield from self._session(conversation or first, spans)
 
@@ -170,8 +182,7 @@ class _Window:
 
 def _weight(span: Span) -> int:
     """About the characters that a span holds."""
-    held = 500
-    for attributes in (span.attributes, *(attributes for _, attributes, _ in span.events)):
-        for value in attributes.values():
-            held += len(value) if isinstance(value, str) else 100
+    held = 500 + sum([len(value) if type(value) is str else 100 for value in span.attributes.values()])
+    for _, attributes, _ in span.events:
+        held += sum([len(value) if type(value) is str else 100 for value in attributes.values()])
     return held

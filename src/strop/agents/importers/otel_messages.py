@@ -27,22 +27,26 @@ def answered(span: Span) -> list[Message]:
 
 
 def _asked(span: Span) -> list[Message]:
-    found = _genai(span.get("gen_ai.input.messages", "gen_ai.prompt")) or _indexed(span, "llm.input_messages")
-    if not found:
+    given = span.get("gen_ai.input.messages", "gen_ai.prompt")
+    found = ([] if given is None else _genai(given)) or _indexed(span, "llm.input_messages")
+    if not found and span.events:
         found = [
             message
             for name, attributes, body in span.events
             if name != "gen_ai.choice" and (message := _event(name, attributes, body))
         ]
-    return found or _details(span, "gen_ai.input.messages") or _indexed(span, "gen_ai.prompt")
+        found = found or _details(span, "gen_ai.input.messages")
+    return found or _indexed(span, "gen_ai.prompt")
 
 
 def _answered(span: Span) -> list[Message]:
-    found = _genai(span.get("gen_ai.output.messages", "gen_ai.completion")) or _indexed(span, "llm.output_messages")
-    if not found:
+    given = span.get("gen_ai.output.messages", "gen_ai.completion")
+    found = ([] if given is None else _genai(given)) or _indexed(span, "llm.output_messages")
+    if not found and span.events:
         choices = (_event(name, attributes, body) for name, attributes, body in span.events if name == "gen_ai.choice")
         found = [message for message in choices if message]
-    return found or _details(span, "gen_ai.output.messages") or _indexed(span, "gen_ai.completion")
+        found = found or _details(span, "gen_ai.output.messages")
+    return found or _indexed(span, "gen_ai.completion")
 
 
 def instructions(span: Span) -> str:
@@ -78,28 +82,28 @@ def _message(message: Mapping[str, Json]) -> Message:
     texts: list[str] = [text(content)] if isinstance(content, str) else []
     calls: list[Call] = []
     answers: list[tuple[str, Json]] = []
-    for part in mappings(content):
-        match part.get("type"):
-            case "tool_call" | "tool_use":
-                calls.append(_call(part))
-            case "tool_call_response" | "tool_result":
-                name = text(part.get("id")) or text(part.get("tool_use_id"))
-                answers.append((name, part.get("response", part.get("result", part.get("content")))))
-            case "text" | None:
-                texts.append(_said(part))
-            case _:
-                pass
-    calls += [_call(call) for call in mappings(message.get("tool_calls"))]
+    for part in items(content):
+        if type(part) is not dict:
+            continue
+        kind = part.get("type")
+        if kind == "text" or kind is None:
+            texts.append(_said(part))
+        elif kind in ("tool_call", "tool_use"):
+            calls.append(_call(part))
+        elif kind in ("tool_call_response", "tool_result"):
+            name = text(part.get("id")) or text(part.get("tool_use_id"))
+            answers.append((name, part.get("response", part.get("result", part.get("content")))))
+    if "tool_calls" in message:
+        calls += [_call(call) for call in mappings(message["tool_calls"])]
     role = text(message.get("role"))
     if role == "tool" and not answers:
         answers.append((text(message.get("tool_call_id")) or text(message.get("id")), "\n".join(texts)))
-    finish = text(message.get("finish_reason"))
     return Message(
         role=role,
-        text="\n".join(said for said in texts if said),
+        text=texts[0] if len(texts) == 1 else "\n".join([said for said in texts if said]),
         calls=tuple(calls),
         answers=tuple(answers),
-        finish=finish,
+        finish=text(message["finish_reason"]) if "finish_reason" in message else "",
     )
 
 
@@ -145,8 +149,10 @@ def _details(span: Span, attribute: str) -> list[Message]:
 
 def _indexed(span: Span, prefix: str) -> list[Message]:
     """Messages that are spread over flat attributes, `llm.input_messages.0.message.content` and so on."""
-    rows: dict[int, dict[str, Json]] = {}
     start = f"{prefix}."
+    if not span.names_any(start):
+        return []
+    rows: dict[int, dict[str, Json]] = {}
     for name, value in span.attributes.items():
         if not name.startswith(start):
             continue
@@ -184,6 +190,8 @@ def _numbered(row: Mapping[str, Json], start: str, inner: str) -> Iterator[Mappi
 
 def request_of(value: Json) -> str:
     """The person's words in an operation's input: a text, messages, or an object with one field that says it."""
+    if value is None:
+        return ""
     given = loaded(value)
     if isinstance(given, str):
         return text(given)

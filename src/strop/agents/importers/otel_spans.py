@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from strop.agents.importers.fields import mapping, mappings, text
+from strop.agents.importers.fields import NOTHING, items, mapping, mappings, text
 from strop.agents.transcript import Json
 
 Work = Literal["agent", "model", "tool", "other"]
@@ -19,11 +19,13 @@ _OPERATIONS: Mapping[str, Work] = {
     "AGENT": "agent", "CHAIN": "agent", "LLM": "model", "TOOL": "tool",
 }  # fmt: skip
 _INT = re.compile(r"-?[0-9]{1,19}\Z")
+_NUMBERS = frozenset({bool, int, float})
+_SCALARS = ("stringValue", "intValue", "boolValue", "doubleValue", "bytesValue")
 _DEPTH = 64
 """Levels of an attribute's value that are decoded; what lies deeper is left out."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A tool call that the model asked for."""
 
@@ -32,7 +34,7 @@ class Call:
     arguments: Json
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(slots=True)
 class Message:
     """One message of a conversation. `answers` are results of tools, by the id of their call."""
 
@@ -65,17 +67,25 @@ class Span:
     asked: list[Message] | None = None
     answered: list[Message] | None = None
     """Messages once they were read, by `otel_messages`."""
+    names: str | None = None
+    """The attributes' names in one text, once they were asked for."""
 
     def get(self, *names: str) -> Json:
         """The value of the first of these attributes that is there and not empty."""
         for name in names:
             found = self.attributes.get(name)
-            if found is not None and found not in ("", [], {}):
+            if found or (found is not None and type(found) in _NUMBERS):
                 return found
         return None
 
     def text(self, *names: str) -> str:
         return text(self.get(*names))
+
+    def names_any(self, start: str) -> bool:
+        """Whether the name of an attribute may begin so."""
+        if self.names is None:
+            self.names = "\n".join(self.attributes)
+        return start in self.names
 
 
 def spans_of(document: Mapping[str, Json]) -> Iterator[Span | None]:
@@ -83,8 +93,9 @@ def spans_of(document: Mapping[str, Json]) -> Iterator[Span | None]:
     for group in mappings(document.get("resourceSpans")):
         resource = _by_name(mapping(group.get("resource")).get("attributes"))
         for scope in (*mappings(group.get("scopeSpans")), *mappings(group.get("instrumentationLibrarySpans"))):
-            for span in mappings(scope.get("spans")):
-                yield _span(span, resource)
+            for span in items(scope.get("spans")):
+                if type(span) is dict:
+                    yield _span(span, resource)
 
 
 def log_events_of(document: Mapping[str, Json]) -> Iterator[tuple[str, str, Mapping[str, Json], Json]]:
@@ -103,22 +114,22 @@ def _span(span: Mapping[str, Json], resource: Mapping[str, Json]) -> Span | None
     if not isinstance(trace, str) or not isinstance(own, str) or not trace or not own:
         return None
     attributes = _by_name(span.get("attributes"))
-    status = mapping(span.get("status"))
+    status = mapping(span.get("status")) if "status" in span else NOTHING
     started, ended = _nanoseconds(span.get("startTimeUnixNano")), _nanoseconds(span.get("endTimeUnixNano"))
     return Span(
-        trace=trace[:64],
-        id=own[:64],
-        parent=text(span.get("parentSpanId")),
-        name=text(span.get("name")),
-        work=_work(attributes),
-        started=datetime.fromtimestamp(started / 1e9, UTC) if started else None,
-        ended=datetime.fromtimestamp(ended / 1e9, UTC) if ended else None,
-        attributes=attributes,
-        resource=resource,
-        events=_events(span["events"]) if "events" in span else [],
-        failed=status.get("code") in (2, "2", "STATUS_CODE_ERROR") or "error.type" in attributes,
-        said=text(status.get("message")),
-        nanoseconds=started,
+        trace[:64],
+        own[:64],
+        text(span.get("parentSpanId")),
+        text(span.get("name")),
+        _work(attributes),
+        datetime.fromtimestamp(started / 1e9, UTC) if started else None,
+        datetime.fromtimestamp(ended / 1e9, UTC) if ended else None,
+        attributes,
+        resource,
+        _events(span["events"]) if "events" in span else [],
+        "error.type" in attributes or status.get("code") in (2, "2", "STATUS_CODE_ERROR"),
+        text(status.get("message")) if status else "",
+        started,
     )
 
 
@@ -152,16 +163,20 @@ def _by_name(attributes: Json) -> dict[str, Json]:
     for attribute in attributes:
         if type(attribute) is dict and type(name := attribute.get("key")) is str:
             value = attribute.get("value")
-            said = value.get("stringValue") if type(value) is dict else None
-            found[name] = decoded(value) if said is None else said
+            if type(value) is dict and (said := value.get("stringValue")) is not None:
+                found[name] = said
+            elif type(value) is dict and len(value) == 1 and type(whole := value.get("intValue")) is str:
+                found[name] = int(whole) if _INT.match(whole) else whole
+            else:
+                found[name] = decoded(value)
     return found
 
 
 def decoded(value: Json, depth: int = _DEPTH) -> Json:
     """An OTLP value ({"stringValue": ..}) as plain JSON; a value that is plain already stays as it is."""
-    if not isinstance(value, dict):
+    if type(value) is not dict:
         return value
-    for name in ("stringValue", "intValue", "boolValue", "doubleValue", "bytesValue"):
+    for name in _SCALARS:
         if name in value:
             scalar = value[name]
             return int(scalar) if name == "intValue" and isinstance(scalar, str) and _INT.match(scalar) else scalar

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import orjson
 
@@ -13,6 +15,7 @@ from strop.agents.importers.tool_names import neutral
 from strop.agents.transcript import Json, Step, StepStatus, clipped
 
 _READ_BY_US = ("gen_ai.", "llm.", "openinference.", "input.", "output.", "tool.", "tool_call.", "session.", "error.")
+_EXIT_CODE_FIRST = re.compile(r'\{\s*"exit_code"\s*:\s*(-?[0-9]{1,15})\s*[,}]')
 _EXIT_CODES = ("exit_code", "exitCode", "exit", "returncode", "return_code")
 
 
@@ -40,8 +43,13 @@ def steps_of(tools: Sequence[Span], models: Sequence[Span]) -> tuple[Step, ...]:
 
 def kept(span: Span) -> dict[str, Json]:
     """Attributes that no convention known here gives a meaning, as they came."""
-    found = {name: value for name, value in span.attributes.items() if not name.startswith(_READ_BY_US)}
-    return {"attributes": bounded({**found})} if found else {}
+    found = {name: value for name, value in span.attributes.items() if not _is_read(name)}
+    return {"attributes": bounded(found)} if found else {}
+
+
+@lru_cache(maxsize=4_000)
+def _is_read(name: str) -> bool:
+    return name.startswith(_READ_BY_US)
 
 
 def _calls(models: Sequence[Span]) -> list[tuple[int, Call]]:
@@ -131,8 +139,12 @@ def arguments(value: Json) -> Mapping[str, Json]:
 
 def _exit_code(result: Json) -> int | None:
     """Of a result that is an object and names one."""
-    if isinstance(result, str) and (result[:1] != "{" or not ('"exit' in result or '"return' in result)):
-        return None
+    if isinstance(result, str):
+        # The whole of a long output need not be parsed for the number before it.
+        if (first := _EXIT_CODE_FIRST.match(result)) is not None:
+            return int(first[1])
+        if result[:1] != "{" or not ('"exit' in result or '"return' in result):
+            return None
     known = mapping(loaded(result))
     return next((code for name in _EXIT_CODES if (code := maybe_whole(known.get(name))) is not None), None)
 

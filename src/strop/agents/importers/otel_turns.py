@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from strop.agents.importers.fields import items, mappings, number, text, whole
 from strop.agents.importers.otel_messages import Message, answered, asked, last_request, loaded, request_of
@@ -16,6 +16,7 @@ _FINISHES: Mapping[str, Finish] = {
     "length": "length", "max_tokens": "length", "tool_call": "tools", "tool_calls": "tools", "tool_use": "tools",
     "error": "error", "content_filter": "error",
 }  # fmt: skip
+_UNUSED = Usage()
 _HISTORY, _HISTORY_CHARACTERS = 20, 500
 
 
@@ -24,10 +25,17 @@ class _Group:
     """The spans of one turn in order of starting. `agent` is the outermost agent, where one was recorded."""
 
     agent: Span | None
-    spans: list[Span]
+    spans: list[Span] = field(default_factory=list)
+    models: list[Span] = field(default_factory=list)
+    tools: list[Span] = field(default_factory=list)
 
-    def works(self, work: str) -> list[Span]:
-        return [span for span in self.spans if span.work == work]
+    def add(self, spans: Sequence[Span]) -> None:
+        for span in spans:
+            self.spans.append(span)
+            if span.work == "model":
+                self.models.append(span)
+            elif span.work == "tool":
+                self.tools.append(span)
 
 
 def turns_of(spans: Sequence[Span]) -> tuple[Turn, ...]:
@@ -67,7 +75,10 @@ def _groups(spans: Sequence[Span]) -> list[_Group]:
         top, agent = _owner(span, known, owners)
         if agent is not None:
             led.add(span.trace)
-        groups.setdefault((span.trace, top), _Group(agent=agent, spans=[])).spans.append(span)
+        group = groups.get((span.trace, top))
+        if group is None:
+            group = groups[span.trace, top] = _Group(agent)
+        group.add((span,))
     return [group for (trace, _), group in groups.items() if group.agent is not None or trace not in led]
 
 
@@ -99,14 +110,13 @@ def _joined(groups: Sequence[_Group]) -> list[_Group]:
     found: list[_Group] = []
     last: tuple[int, str] | None = None
     for group in groups:
-        models = group.works("model")
-        messages = asked(models[0]) if group.agent is None and models else []
+        messages = asked(group.models[0]) if group.agent is None and group.models else []
         said = [message.text for message in messages if message.role == "user" and message.text.strip()]
         request = (len(said), said[-1]) if said else None
         # A call that goes on has the model's own messages behind the request; one that ends with it is asked anew.
         goes_on = bool(messages) and not (messages[-1].role == "user" and messages[-1].text.strip())
         if goes_on and request is not None and request == last:
-            found[-1].spans += group.spans
+            found[-1].add(group.spans)
         else:
             found.append(group)
         last = request
@@ -114,11 +124,11 @@ def _joined(groups: Sequence[_Group]) -> list[_Group]:
 
 
 def _turn(group: _Group) -> Turn:
-    agent, models = group.agent, group.works("model")
+    agent, models = group.agent, group.models
     first, heads = group.spans[0], [span for span in (agent, *models) if span is not None]
     sent = next((messages for span in heads if (messages := asked(span))), [])
     task = _task(heads)
-    steps = steps_of(group.works("tool"), models)
+    steps = steps_of(group.tools, models)
     answer = _answer(agent, models)
     context: dict[str, Json] = {}
     if history := _history(sent):
@@ -154,7 +164,7 @@ def _task(heads: Sequence[Span]) -> str:
 
 def _answer(agent: Span | None, models: Sequence[Span]) -> str:
     for span in (*((agent,) if agent else ()), *reversed(models)):
-        said = next((one.text for one in reversed(answered(span)) if one.text.strip()), "")
+        said = next((one.text for one in reversed(answered(span)) if one.text and not one.text.isspace()), "")
         if not said and span is agent:
             said = _output(span.get("output.value"))
         if said:
@@ -220,19 +230,27 @@ def _usage(agent: Span | None, models: Sequence[Span]) -> Usage:
     found: list[Usage] = []
     for span in models:
         used = _span_usage(span)
-        if used != Usage() and not counted & set(_ancestors(span.id, parents)):
+        is_inside = span.parent in parents and counted & set(_ancestors(span.id, parents))
+        if used is not _UNUSED and not is_inside:
             counted.add(span.id)
             found.append(used)
     if not found and agent is not None:
         return _span_usage(agent)
-    costs = [used.cost_usd for used in found if used.cost_usd is not None]
+    if len(found) == 1:
+        return found[0]
+    sent = received = cached = reasoned = 0
+    costs: list[float] = []
+    for used in found:
+        sent += used.input_tokens
+        received += used.output_tokens
+        cached += used.cached_tokens
+        reasoned += used.reasoning_tokens
+        if used.cost_usd is not None:
+            costs.append(used.cost_usd)
     return Usage(
-        input_tokens=sum(used.input_tokens for used in found),
-        output_tokens=sum(used.output_tokens for used in found),
-        cached_tokens=sum(used.cached_tokens for used in found),
-        reasoning_tokens=sum(used.reasoning_tokens for used in found),
+        input_tokens=sent, output_tokens=received, cached_tokens=cached, reasoning_tokens=reasoned,
         cost_usd=sum(costs) if costs else None,
-    )
+    )  # fmt: skip
 
 
 def _ancestors(name: str, parents: Mapping[str, str]) -> Iterator[str]:
@@ -242,25 +260,28 @@ def _ancestors(name: str, parents: Mapping[str, str]) -> Iterator[str]:
         yield name
 
 
+_SENT = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
+_RECEIVED = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
+_CACHED = (
+    "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.input_tokens.cached",
+    "llm.token_count.prompt_details.cache_read",
+)  # fmt: skip
+_REASONED = (
+    "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.output_tokens.reasoning",
+    "llm.token_count.completion_details.reasoning",
+)  # fmt: skip
+_COST = ("llm.cost.total", "gen_ai.usage.cost")
+_COUNTED = frozenset({*_SENT, *_RECEIVED, *_CACHED, *_REASONED, *_COST})
+
+
 def _span_usage(span: Span) -> Usage:
+    if _COUNTED.isdisjoint(span.attributes):
+        return _UNUSED
+    get = span.get
+    sent, received = whole(get(*_SENT)), whole(get(*_RECEIVED))
+    cached, reasoned, cost = whole(get(*_CACHED)), whole(get(*_REASONED)), number(get(*_COST))
+    if not (sent or received or cached or reasoned) and cost is None:
+        return _UNUSED
     return Usage(
-        input_tokens=whole(
-            span.get("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
-        ),
-        output_tokens=whole(
-            span.get("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
-        ),
-        cached_tokens=whole(
-            span.get(
-                "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
-                "gen_ai.usage.input_tokens.cached", "llm.token_count.prompt_details.cache_read",
-            )
-        ),
-        reasoning_tokens=whole(
-            span.get(
-                "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.output_tokens.reasoning",
-                "llm.token_count.completion_details.reasoning",
-            )
-        ),
-        cost_usd=number(span.get("llm.cost.total", "gen_ai.usage.cost")),
-    )  # fmt: skip
+        input_tokens=sent, output_tokens=received, cached_tokens=cached, reasoning_tokens=reasoned, cost_usd=cost
+    )
