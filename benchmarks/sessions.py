@@ -235,7 +235,8 @@ def today(in_flight: int, latency_ms: float, threads: int, size: int) -> bool:
         best = max(figures["scores"], key=lambda name: figures["scores"][name])
         print(
             f"{side:14} {in_flight if side == 'session' else threads:9} {calls:7} {figures['sealed']:7} {usd:8.4f} "
-            f"{figures['wall']:8.1f} {figures['cpu']:7.1f}  {best}, {figures['scores'][best]:.3f}",
+            f"{figures['wall']:8.1f} {figures['cpu']:7.1f}  {best}, {figures['scores'][best]:.3f}; "
+            f"mean of all {sum(figures['scores'].values()) / len(figures['scores']):.3f}",
             flush=True,
         )
         told(f"  { ({name: round(score, 3) for name, score in figures['scores'].items()}) }")

@@ -102,6 +102,9 @@ class Sim:
     def _answer(self, text: str, request: lm15.Request, rollout: int | None, index: int) -> str:
         if "proposed_instruction" in text:
             return WRITES.format(f"{self.writes} {int(1e6 * chance(text, rollout, index))}")
+        if "new_instruction" in text:
+            words = f"{self.writes} {int(1e6 * chance(text, rollout, index))}"
+            return f"[[ ## new_instruction ## ]]\n{words}\n\n[[ ## completed ## ]]"
         number = int(text.rsplit("[[ ## number ## ]]", maxsplit=1)[-1].split(maxsplit=1)[0])
         right = chance("right", self.name, number) < self.skill
         if self.learns and len(request.messages) > 1:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 TYPICAL_DISAGREEMENT = 0.2
 GEPA_LIGHT_EVALS = 12
 WRITTEN_TOKENS = 250
+DEMOS = 12
+"""Examples in the prompt of an optimised program, as a rule."""
 ROUNDS = ("max_steps", "depth", "num_candidate_programs", "num_candidates")
 
 
@@ -94,7 +96,9 @@ def make_plan(
         cut = _split(task, directory, inputs, labels, data)
         models = _models(task)
         priced = {role: prices.price(model.model) for role, model in models.items()}
-        typical = TypicalCall(program, cut.train.examples, (cut.dev if len(cut.dev) else cut.test).examples)
+        typical = TypicalCall(
+            program, cut.train.examples, (cut.dev if len(cut.dev) else cut.test).examples, demos=DEMOS
+        )
         plain = priced["task"].cost(typical.use(models["task"].model))
         name, given, why = _algorithm(task, cut, plain, prompt_model=models["prompt"] != models["task"])
         optimizer = find(name)

@@ -9,13 +9,11 @@ from strop.gateway import TokenUse, estimated_tokens
 from strop.programs import ProgramSpec, Rendered, rendered
 
 SAMPLE = 16
-SHOWN = 12
-"""Examples in the prompt of an optimised program, as a rule."""
 FREE_ANSWER = "A sentence of an answer that nobody has written yet, which may be long. " * 11
 
 
 class TypicalCall:
-    """The mean over a few dev examples, of the plain prompt and of one that shows train examples.
+    """The mean over a few dev examples, of the plain prompt and of one that shows `demos` train examples.
 
     `sampled` examples have no labels; their answers are taken to be a paragraph.
 
@@ -24,12 +22,17 @@ class TypicalCall:
     """
 
     def __init__(
-        self, spec: ProgramSpec, train: Sequence[Example], dev: Sequence[Example], *, sampled: bool = False
+        self,
+        spec: ProgramSpec,
+        train: Sequence[Example],
+        dev: Sequence[Example],
+        *,
+        demos: int,
+        sampled: bool = False,
     ) -> None:
         ask = [(each.inputs, {} if sampled else each.labels) for each in dev[:SAMPLE]]
-        demos = [{**each.inputs, **each.labels} for each in train[:SHOWN]]
         self._plain = rendered(spec, ask)
-        self._shown = rendered(spec, ask, demos)
+        self._shown = rendered(spec, ask, [{**each.inputs, **each.labels} for each in train[:demos]])
         self._free = FREE_ANSWER if sampled else ""
 
     def use(self, model: str, *, shown: bool = False) -> TokenUse:

@@ -26,6 +26,8 @@ SIGNATURE = "input -> output"
 EXAMPLES_TO_SPLIT = 12
 """Fewer examples than this are shown to the models and not used to measure them: too few to hold any back."""
 DEV_SAMPLES = 12
+SHOWN = 24
+"""Examples in the prompt of a program that its rounds have improved, as a rule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,8 @@ class Problem:
     @cached_property
     def typical(self) -> TypicalCall:
         """What a task call asks and answers, as a rule."""
-        return TypicalCall(self.program, self.split.train.examples, self.split.dev.examples, sampled=self.sampled)
+        train, dev = self.split.train.examples, self.split.dev.examples
+        return TypicalCall(self.program, train, dev, demos=SHOWN, sampled=self.sampled)
 
     @property
     def subject(self) -> str:

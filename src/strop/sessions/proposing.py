@@ -31,8 +31,8 @@ WORDS_DEV = 12
 
 Step = tuple[str, Mapping[str, Any]]
 BOOTSTRAP: Step = ("bootstrapfewshot", {"max_bootstrapped_demos": 4, "max_labeled_demos": 16})
-FEW: tuple[Step, ...] = (("labeledfewshot", {"k": 8}), ("labeledfewshot", {"k": 16}), BOOTSTRAP)
 MANY: tuple[Step, ...] = (("labeledfewshot", {"k": 16}), ("labeledfewshot", {"k": 32}))
+FEW: tuple[Step, ...] = (*MANY, BOOTSTRAP)
 WORDS: tuple[Step, ...] = (("copro", {"breadth": 4, "depth": 1}),)
 REFLECTION: tuple[Step, ...] = (("gepa", {"max_metric_calls": 48}),)
 ROUND_SIZE: Mapping[str, Mapping[str, Any]] = {
@@ -46,8 +46,8 @@ ROUND_SIZE: Mapping[str, Mapping[str, Any]] = {
 
 
 def steps_for(asked: str | Mapping[str, Any], round: int, *, train: int) -> tuple[Step, ...]:
-    """Names and settings of what a round runs. `auto` draws examples in odd rounds; in even ones it writes
-    instructions, and from the fourth round on lets a model reflect on its faults.
+    """Names and settings of what a round runs. `auto` draws examples in odd rounds and lets a model reflect on its
+    faults in even ones; without train examples it has instructions written.
 
     Raises:
         SettingsError: there is no such algorithm.
@@ -57,8 +57,9 @@ def steps_for(asked: str | Mapping[str, Any], round: int, *, train: int) -> tupl
         name = find(str(given.pop("name", ""))).name
         return ((name, given or ROUND_SIZE.get(name, {})),)
     if train and round % 2:
-        return tuple(step for step in (FEW if round == 1 else MANY) if step[1].get("k", 0) // 2 < train) or FEW[:1]
-    return REFLECTION if train and round >= 4 else WORDS
+        steps = FEW if round == 1 else MANY
+        return tuple(step for step in steps if step is steps[0] or step[1].get("k", 0) // 2 < train)
+    return REFLECTION if train else WORDS
 
 
 class Proposal(NamedTuple):
