@@ -122,7 +122,10 @@ from tests.support.simulated import ask, respond
 name, path = sys.argv[1:]
 with Store.open(path) as store:
     gateway = Gateway(store, prices=PriceTable({"sim/y": {"input": 10, "output": 10}}))
-    gateway.offer("sim/y", FunctionProvider(lambda request, rollout, index: respond("x", tokens_in=20, tokens_out=5)))
+    def answer(request, rollout, index):
+        time.sleep(0.02)
+        return respond("x", tokens_in=20, tokens_out=5)
+    gateway.offer("sim/y", FunctionProvider(answer))
     account = Account(scope="run:" + name, budget="session:shared")
     line = gateway.lm("sim/y", account, phase="search").channel
     def work(part):
@@ -158,3 +161,39 @@ def test_two_processes_share_one_budget_and_keep_it(tmp_path: Path):
     assert node.held == 0
     assert limit - node.spent < 5 * 10_000_000 * 200
     assert min(spent.values()) > 0
+
+
+def test_a_call_that_waits_for_another_process_s_reservation_goes_on_when_that_is_settled(tmp_path: Path):
+    path = tmp_path / "shared.db"
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow(request, rollout, index):
+        asked.set()
+        answer.wait(20)
+        return respond("x", tokens_in=20, tokens_out=5)
+
+    with contextlib.ExitStack() as stack:
+        lines = []
+        for name, provider in (("a", slow), ("b", lambda request, rollout, index: respond("x", tokens_in=1))):
+            store = stack.enter_context(Store.open(path))
+            gateway = Gateway(store, prices=PriceTable({"sim/y": {"input": 10, "output": 10}}))
+            stack.callback(gateway.close)
+            gateway.offer("sim/y", FunctionProvider(provider))
+            gateway.budgets.open("session:shared", limit_pico=pico("0.003"))
+            lines.append(
+                (gateway, gateway.lm("sim/y", Account(scope=name, budget="session:shared"), phase="s").channel)
+            )
+        crew = []
+        for number, (gateway, line) in enumerate(lines):
+            kwargs = {"rollout": None, "index": 0}
+            request = ask(f"hello {number}", max_tokens=20)
+            crew.append(threading.Thread(target=gateway.complete, args=(line, request), kwargs=kwargs, daemon=True))
+        crew[0].start()
+        assert asked.wait(20)
+        crew[1].start()
+        crew[1].join(0.5)
+        assert crew[1].is_alive()
+        answer.set()
+        for thread in crew:
+            thread.join(20)
+            assert not thread.is_alive()

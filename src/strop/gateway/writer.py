@@ -67,7 +67,7 @@ class Intent:
     lease: Lease | None
     look: bool = False
     known: Recorded | None = None
-    waited_s: float = 0.0
+    waits_since: float | None = None
     gate: Gate = field(default_factory=Gate)
 
 
@@ -191,13 +191,16 @@ class Writer:
                 self._commit(mine)
             finally:
                 self._turn.release()
+            if self._waiting or self._unsaved:
+                # The own thread tries these again; it may be asleep without an end.
+                self._wake.set()
         if self._urgent:
             self._wake.set()
 
     def _run(self) -> None:
         while not self._closed:
             self._wake.wait(WAIT_S if self._waiting else IDLE_S if self._unsaved else None)
-            if not self._urgent and not self._waiting and not self._closed:
+            if not self._urgent and not (self._waiting and self._patient) and not self._closed:
                 time.sleep(LINGER_S)
             self._wake.clear()
             with self._turn:
@@ -297,19 +300,21 @@ class Writer:
         """Answer every intent in its order: granted, refused for good, or kept until calls in flight have settled."""
         rows: list[Mapping[str, Any]] = []
         held_here = any(self._held_here.values())
+        now = time.monotonic()
         for intent in intents:
             if intent.switch.stopped is not None:
                 done.answers.append((intent.gate, BudgetExceeded("the run was stopped")))
                 continue
             answer, node = levels.reserve(intent.budget, intent.worst) if levels else ("granted", None)
-            if answer == "wait" and not held_here and not rows:
-                intent.waited_s += WAIT_S
+            others_hold = answer == "wait" and not held_here and not rows
+            intent.waits_since = (intent.waits_since or now) if others_hold else None
+            waited = now - intent.waits_since if intent.waits_since is not None else 0.0
             if answer == "granted":
                 done.answers.append((intent.gate, None))
                 done.hold(intent.budget, intent.worst)
                 done.opened += 1
                 rows.append(intent.row)
-            elif node is not None and (answer == "refused" or intent.waited_s > FOREIGN_WAIT_S):
+            elif node is not None and (answer == "refused" or waited > FOREIGN_WAIT_S):
                 done.answers.append((intent.gate, refusal(intent.row["model"], intent.worst, node)))
             else:
                 done.waiting.append(intent)
