@@ -12,7 +12,7 @@ import pytest
 from dspy import lm15
 
 from strop.errors import CallFailed, PriceUnknown, RunStopped
-from strop.gateway import Account, Gateway, PriceTable, pico, tap
+from strop.gateway import Account, Gateway, Lanes, PriceTable, lanes, pico, tap
 from strop.store import Lease, Store
 from tests.support.simulated import MODEL, Simulation, ask, last_text, respond, slowly, world
 
@@ -432,3 +432,30 @@ def test_the_short_way_sends_what_dspy_would_send(monkeypatch: pytest.MonkeyPatc
         rows = w.gateway.ledger.rows("run:t")
         assert len(seen) == 4
         assert len([row for row in rows if row["source"] == "replayed"]) == len(rows) - 4
+
+
+def test_a_declared_call_that_waits_when_the_provider_is_given_up_is_not_sent_and_costs_nothing():
+    all_there = threading.Barrier(4)
+
+    def refuse(request, rollout, index):
+        all_there.wait(timeout=10)
+        raise CallFailed(MODEL, "auth", "no such key")
+
+    with world(refuse) as w:
+        account = w.account(budget_usd=1)
+
+        def work(number):
+            with contextlib.suppress(CallFailed, RunStopped), lanes(limit):
+                complete(w, account, f"q{number}")
+
+        limit = Lanes(4)
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(w.simulation.asked) == 4
+        rows = w.gateway.ledger.rows("run:t")
+        assert sorted(row["error_kind"] for row in rows) == ["auth"] * 4 + ["connection"] * (len(rows) - 4)
+        assert {(row["status"], row["cost_pico"]) for row in rows} == {("failed", 0)}
+        assert w.gateway.budgets.read("run:t").held == 0

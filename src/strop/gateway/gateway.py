@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -202,14 +204,19 @@ class Gateway:
             return self._paces[settings]
 
     def _answer(self, channel: Channel, call: Recorded, response: Response | None) -> Reply:
-        """The response of a finished call, or its failure; a failing provider ends the run here."""
+        """The response of a finished call, or its failure; after a stop, the stop."""
         if call.failure is not None:
-            down = channel.account.health(channel.settings).failed(call.failure)
-            if down is not None:
-                raise channel.account.switch.trip("provider_down", down.message, error=down)
+            channel.account.switch.check()
             raise CallFailed(channel.settings.model, call.failure.kind, call.failure.detail)
-        channel.account.health(channel.settings).answered()
         return Reply(response=response, stored=call.response)
+
+    def _watch(self, channel: Channel, failure: Failure | None) -> None:
+        """Count a final outcome; a failing provider stops the run here."""
+        health = channel.account.health(channel.settings)
+        if failure is None:
+            health.answered()
+        elif down := health.failed(failure):
+            channel.account.switch.trip("provider_down", down.message, error=down)
 
     def _repeat(self, channel: Channel, asked: Asked, known: Recorded, source: Source) -> Reply:
         """Answer with what is known already, and note that it cost nothing now."""
@@ -227,6 +234,7 @@ class Gateway:
         self.ledger.writer.submit(Repeat(row=row, lease=channel.account.lease))
         channel.account.counters.add("replayed" if source == "replayed" else "shared")
         seen_by_tap(known, source)
+        self._watch(channel, known.failure)
         return self._answer(channel, known, None)
 
     def _make(self, channel: Channel, asked: Asked, *, look: bool) -> Made:
@@ -263,13 +271,28 @@ class Gateway:
                 self._finds = True
                 return known, None, None, None
             counters.add("bought")
-            with may_call(switch):
+            with self._lane(channel, row):
                 started, clock = now_us(), time.perf_counter_ns()
                 response, error = self._ask(channel, asked)
                 took = (time.perf_counter_ns() - clock) // 1000
-        final = error is None or not error.transient or attempt == channel.settings.retries
+                final = error is None or not error.transient or attempt == channel.settings.retries
+                if final:
+                    # While the lane is held: after the last straw nobody else calls.
+                    self._watch(channel, None if error is None else _failure(error))
         call = self._settle(channel, row, response, error, started=started, took=took, final=final)
         return None, call, response, error
+
+    @contextmanager
+    def _lane(self, channel: Channel, row: dict[str, Any]) -> Generator[None]:
+        """Hold a lane for a declared call; one that is stopped while it waits was not made and costs nothing."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(may_call(channel.account.switch))
+            except RunStopped as stopped:
+                unsent = CallFailed(channel.settings.model, "connection", f"not sent: {stopped}", unsent=True)
+                self._settle(channel, row, None, unsent, started=now_us(), took=0, final=False)
+                raise
+            yield
 
     def _ask(self, channel: Channel, asked: Asked) -> tuple[Response | None, CallFailed | None]:
         channel.account.counters.add("in_flight")
@@ -324,7 +347,7 @@ class Gateway:
             cost = channel.price.cost(use)
             text = self.redact(orjson.dumps(response_to_dict(response)).decode())
         elif error is not None:
-            failure = Failure(kind=error.kind, detail=storable(error.detail))
+            failure = _failure(error)
             cost = None if error.may_be_billed else 0
             channel.account.counters.add("failed")
         spent = worst if cost is None else cost
@@ -390,6 +413,10 @@ class Gateway:
             "started_us": None,
             "finished_us": None,
         }
+
+
+def _failure(error: CallFailed) -> Failure:
+    return Failure(kind=error.kind, detail=storable(error.detail))
 
 
 def _use(response: Response) -> TokenUse:

@@ -33,6 +33,7 @@ class _Places:
             except Empty:
                 switch.check()
         try:
+            switch.check()
             yield
         finally:
             self._free.put(None)
