@@ -46,8 +46,8 @@ ROUND_SIZE: Mapping[str, Mapping[str, Any]] = {
 
 
 def steps_for(asked: str | Mapping[str, Any], round: int, *, train: int) -> tuple[Step, ...]:
-    """Names and settings of what a round runs. `auto` draws examples in odd rounds and lets a model reflect on its
-    faults in even ones; without train examples it has instructions written.
+    """Names and settings of what a round runs. `auto` draws examples in odd rounds; in even ones it writes
+    instructions, and from the fourth round on lets a model reflect on its faults.
 
     Raises:
         SettingsError: there is no such algorithm.
@@ -59,7 +59,7 @@ def steps_for(asked: str | Mapping[str, Any], round: int, *, train: int) -> tupl
     if train and round % 2:
         steps = FEW if round == 1 else MANY
         return tuple(step for step in steps if step is steps[0] or step[1].get("k", 0) // 2 < train)
-    return REFLECTION if train else WORDS
+    return REFLECTION if train and round >= 4 else WORDS
 
 
 class Proposal(NamedTuple):
