@@ -35,7 +35,7 @@ from strop.gateway.provider import Provider
 from strop.gateway.question import Question
 from strop.gateway.redact import Redactor, storable
 from strop.gateway.settings import ModelSettings
-from strop.gateway.writer import Intent, Outcome, Repeat
+from strop.gateway.writer import Intent, Outcome, Repeat, Withdrawal
 from strop.store import Store
 
 if TYPE_CHECKING:
@@ -262,7 +262,6 @@ class Gateway:
     ) -> tuple[Recorded | None, Recorded | None, Response | None, CallFailed | None]:
         worst = self._worst_case(channel, asked)
         output_limit = asked.question.max_tokens or channel.settings.output_limit
-        counters = channel.account.counters
         switch = channel.account.switch
         row = self._row(channel, asked, attempt=attempt, worst=worst)
         with may_declare(switch), channel.pace.turn(len(asked.question.body) // 4 + output_limit, switch):
@@ -270,7 +269,6 @@ class Gateway:
             if known is not None:
                 self._finds = True
                 return known, None, None, None
-            counters.add("bought")
             with self._lane(channel, row):
                 started, clock = now_us(), time.perf_counter_ns()
                 response, error = self._ask(channel, asked)
@@ -284,14 +282,18 @@ class Gateway:
 
     @contextmanager
     def _lane(self, channel: Channel, row: dict[str, Any]) -> Generator[None]:
-        """Hold a lane for a declared call; one that is stopped while it waits was not made and costs nothing."""
+        """Hold a lane for a declared call; one that is stopped while it waits is taken back."""
+        account = channel.account
         with ExitStack() as held:
             try:
-                held.enter_context(may_call(channel.account.switch))
-            except RunStopped as stopped:
-                unsent = CallFailed(channel.settings.model, "connection", f"not sent: {stopped}", unsent=True)
-                self._settle(channel, row, None, unsent, started=now_us(), took=0, final=False)
+                held.enter_context(may_call(account.switch))
+            except RunStopped:
+                worst = int(row["worst_pico"])
+                self.ledger.writer.submit(
+                    Withdrawal(id=row["id"], budget=account.budget, held=worst, lease=account.lease)
+                )
                 raise
+            account.counters.add("bought")
             yield
 
     def _ask(self, channel: Channel, asked: Asked) -> tuple[Response | None, CallFailed | None]:

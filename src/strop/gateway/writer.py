@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from strop.errors import BudgetExceeded, Fenced, StoreError, StropError
 from strop.gateway.budget import Levels, Node, Shelf, refusal
@@ -83,6 +83,16 @@ class Outcome:
 
 
 @dataclass(kw_only=True, slots=True)
+class Withdrawal:
+    """A declared call that was never sent: its row goes, and its reservation."""
+
+    id: str
+    budget: str | None
+    held: int
+    lease: Lease | None
+
+
+@dataclass(kw_only=True, slots=True)
 class Repeat:
     """A row for an answer that cost nothing now: replayed from the ledger, or shared with a call in flight."""
 
@@ -99,7 +109,7 @@ class Flush:
     also: Callable[[Connection], None] | None = None
 
 
-Op = Intent | Outcome | Repeat | Flush
+Op = Intent | Outcome | Withdrawal | Repeat | Flush
 _OUTCOME_COLUMNS = (
     "status", "final", "response", "error_kind", "error", "tokens_in", "tokens_out", "tokens_cached",
     "tokens_reasoning", "cost_pico", "started_us", "finished_us",
@@ -132,7 +142,7 @@ class Writer:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._urgent: deque[Intent | Flush] = deque()
-        self._patient: deque[Outcome | Repeat] = deque()
+        self._patient: deque[Outcome | Withdrawal | Repeat] = deque()
         self._turn = threading.Lock()
         self._wake = threading.Event()
         self._waiting: deque[Intent] = deque()
@@ -255,15 +265,16 @@ class Writer:
     def _is_written(self, ops: list[Op]) -> bool:
         """Whether an interrupted transaction was committed: all of it or nothing was, so one row tells."""
         for op in ops:
-            if not isinstance(op, Flush) and op not in self._waiting:
-                query = select(calls.c.status).where(calls.c.id == op.row["id"])
-                with self._store.read() as connection:
-                    return connection.execute(query).scalar() == op.row["status"]
+            if isinstance(op, Flush) or op in self._waiting:
+                continue
+            id, status = (op.id, None) if isinstance(op, Withdrawal) else (op.row["id"], op.row["status"])
+            with self._store.read() as connection:
+                return connection.execute(select(calls.c.status).where(calls.c.id == id)).scalar() == status
         return True
 
     def _failed(self, ops: list[Op], error: Exception) -> None:
-        """Nothing was written: callers hear it; outcomes of paid calls are kept and tried again."""
-        self._unsaved = [op for op in ops if isinstance(op, Outcome)]
+        """Nothing was written: callers hear it; how reservations are settled is kept and tried again."""
+        self._unsaved = [op for op in ops if isinstance(op, Outcome | Withdrawal)]
         self._waiting = deque()
         for op in ops:
             if isinstance(op, Intent | Flush):
@@ -273,14 +284,17 @@ class Writer:
         done = _Done()
         live = _unfenced(connection, ops, done)
         outcomes = [op for op in live if isinstance(op, Outcome)]
-        done.opened -= len(outcomes)
+        withdrawn = [op for op in live if isinstance(op, Withdrawal)]
+        done.opened -= len(outcomes) + len(withdrawn)
         intents = [op for op in live if isinstance(op, Intent)]
-        ids = {op.budget for op in (*outcomes, *intents) if op.budget is not None}
+        ids = {op.budget for op in (*outcomes, *withdrawn, *intents) if op.budget is not None}
         levels = Levels(connection, ids, lock=self._store.dialect == "postgresql", shelf=self._shelf) if ids else None
-        for op in outcomes:
+        for op in (*outcomes, *withdrawn):
             if levels is not None and op.budget is not None:
-                levels.settle(op.budget, op.held, op.spent)
+                levels.settle(op.budget, op.held, op.spent if isinstance(op, Outcome) else 0)
                 done.hold(op.budget, -op.held)
+        if withdrawn:
+            connection.execute(delete(calls).where(calls.c.id.in_([op.id for op in withdrawn])))
         rows: list[Mapping[str, Any]] = [op.row for op in outcomes]
         rows += self._admit(levels, _unknown(connection, intents, done), done)
         rows += [op.row for op in live if isinstance(op, Repeat)]
