@@ -246,7 +246,7 @@ def print_forecast(found: Forecast) -> None:
     titles = ("Model", "A call", "Budget buys", "Rounds", "Transfers", "Sealed", "Iterations", "Cost")
     table(titles, rows, right=titles[1:])
     limit = "no limit" if found.budget_usd is None else f"${found.budget_usd:,.2f}, which is never exceeded"
-    show(f"Expected: {dollars(found.cost_usd)}; budget {limit}.")
+    show(f"Expected: {dollars(found.cost_usd)} when every model takes all its rounds; budget {limit}.")
     show(f"{found.dev} dev examples and {found.benchmark_samples} sealed ones a model; an iteration is a model call.")
     if found.budget_usd is not None:
         show("Budget buys: so many calls of the plain program for an equal share of the budget.")
