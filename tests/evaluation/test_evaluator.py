@@ -236,3 +236,31 @@ def test_memory_does_not_grow_with_what_was_evaluated() -> None:
         gc.collect()
         # Replayed calls leave rows in the database, not objects: 1,800 of them kept would be tens of thousands.
         assert sys.getallocatedblocks() - before < 9000
+
+
+def test_two_evaluations_that_one_switch_stops_keep_their_own_rows() -> None:
+    both = threading.Barrier(2)
+    raised: dict[str, RunStopped] = {}
+
+    with world(echo) as w:
+        account = w.account()
+
+        def measure(name: str, count: int) -> None:
+            def progress(done: int, wanted: int, mean: float) -> None:
+                if done == wanted - 1:
+                    both.wait(10)
+                    account.switch.trip("budget_exceeded", "gone")
+                    time.sleep(0.4)  # so that it is the evaluation that notices first
+
+            try:
+                run(w, count, lm=lm_of(w, account), concurrency=1, progress=progress, switch=account.switch)
+            except RunStopped as stop:
+                raised[name] = stop
+
+        crew = [threading.Thread(target=measure, args=each) for each in (("short", 3), ("long", 9))]
+        for thread in crew:
+            thread.start()
+        for thread in crew:
+            thread.join(20)
+        found = {name: partial_of(stop) for name, stop in raised.items()}
+        assert {name: each and each.wanted for name, each in found.items()} == {"short": 3, "long": 9}

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from strop.optimizers.crew import Crew
+from strop.optimizers.crew import Crew, Task
 
 
 class Stop(BaseException):
@@ -91,3 +91,17 @@ def test_closing_drops_what_has_not_begun() -> None:
     assert {task.state for task in dropped} == {"dropped"}
     assert crew.submit(never).state == "dropped"
     gate.set()
+
+
+def test_what_breaks_after_a_task_does_not_take_its_thread_away() -> None:
+    def broken(task: Task) -> None:
+        raise ValueError("the follow-up broke")
+
+    crew = Crew(1, lambda: None)
+    crew.submit(lambda: None, then=broken)
+    last = crew.submit(lambda: 7)
+    give_up = time.monotonic() + 5
+    while not last.finished and time.monotonic() < give_up:
+        time.sleep(0.01)
+    crew.close()
+    assert last.result == 7

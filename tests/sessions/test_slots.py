@@ -72,3 +72,13 @@ def test_overdue_calls_are_found_once_and_an_ended_model_gives_everything_back()
 def test_only_a_models_own_limits_make_the_gateway_look_before_it_declares(settings, limits):
     pace = DeclaringPace(Pace(ModelSettings(model="sim/a", **settings)), Slots(1), "a")
     assert pace.limits is limits
+
+
+def test_who_gets_a_slot_after_the_stop_leaves_it_unused():
+    slots, switch, said = Slots(1), Switch(), list[str]()
+    with slots.hold("a", switch):
+        thread = waiting(slots, "a", switch, said)
+        switch.trip("provider_down", "given up")
+    thread.join(10)
+    assert said == ["a stopped"]
+    assert slots.in_flight("a") == 0

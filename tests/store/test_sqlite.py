@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -182,3 +184,18 @@ def test_values_are_not_shown_in_errors(tmp_path: Path) -> None:
     ):
         connection.execute(insert(notes), {"text": "sk-canary"})
     assert "sk-canary" not in str(caught.value)
+
+
+def test_ctrl_c_while_another_process_writes_leaves_the_database_usable(tmp_path: Path):
+    path = tmp_path / "a.db"
+    with (
+        Store.open(path) as store,
+        closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        threading.Timer(0.5, other.rollback).start()
+        with pytest.raises(KeyboardInterrupt), store.write():
+            pytest.fail("it was interrupted before")
+        with store.write() as connection:
+            assert connection.execute(text("select 1")).scalar() == 1

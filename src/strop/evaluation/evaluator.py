@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from strop.datasets import Example
-from strop.errors import StropError
+from strop.errors import RunStopped, StropError
 from strop.evaluation.evaluation import Evaluation, Row
 from strop.gateway import Lanes, Switch, Tapped, lanes, tap, usd
 from strop.metrics import Metric, Score, Usage
@@ -83,9 +83,9 @@ def evaluate(
             threading.Thread(target=contextvars.copy_context().run, args=(worker,), daemon=True, name=f"strop-eval-{i}")
             for i in range(min(limit.workers, len(examples)))
         ]
-        for thread in crew:
-            thread.start()
         try:
+            for thread in crew:
+                thread.start()
             _await(crew, work, switch)
         except BaseException:
             work.stop.set()
@@ -95,6 +95,9 @@ def evaluate(
     evaluation = Evaluation(rows=finished, metric=metric, wanted=len(examples))
     if work.error is not None:
         error = work.error
+        if isinstance(error, RunStopped):
+            # The switch hands the same one to everybody whom it stops; the rows are of this evaluation alone.
+            error = RunStopped(error.cause, error.detail)
         error.__dict__["partial"] = evaluation
         raise error
     return evaluation

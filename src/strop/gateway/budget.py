@@ -71,7 +71,7 @@ class Levels:
 
     def __init__(self, connection: Connection, ids: Iterable[str], *, lock: bool, shelf: Shelf | None = None) -> None:
         self._connection = connection
-        chains = {} if shelf is None else shelf.chains
+        chains = self._chains = {} if shelf is None else shelf.chains
         known = None if shelf is None else shelf.take(ids, state_of(connection))
         self.nodes: dict[str, Node] = known or {}
         wanted = [] if known else sorted({above for id in ids for above in chains.get(id, (id,))})
@@ -95,6 +95,12 @@ class Levels:
             nodes.append(node)
             budget = node.parent
         return nodes
+
+    def is_below(self, budget: str, node: str) -> bool:
+        """Whether `budget` is `node` or below it, as far as it is part of this transaction or was of one before."""
+        if budget in self.nodes:
+            return any(each.id == node for each in self.chain(budget))
+        return node in self._chains.get(budget, ())
 
     def reserve(self, budget: str | None, amount: int) -> tuple[Answer, Node | None]:
         """Hold `amount` on every level, or say whether waiting for calls in flight could help."""

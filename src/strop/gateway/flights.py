@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from strop.gateway.call import Recorded
+
+POLL_S = 0.1
 
 
 class Flight:
@@ -22,9 +25,10 @@ class Flight:
         self.result, self.error = result, error
         self._done.set()
 
-    def wait(self) -> Recorded:
-        """The result of the caller that made the call, or its error."""
-        self._done.wait()
+    def wait(self, check: Callable[[], None]) -> Recorded:
+        """The result of the caller that made the call, or its error; `check` is called while waiting and may raise."""
+        while not self._done.wait(POLL_S):
+            check()
         if self.error is not None:
             raise self.error
         assert self.result is not None

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 REPEAT = -1
 BACKOFF_S, BACKOFF_CAP_S = 0.5, 30.0
+GIVE_BACK_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +159,7 @@ class Gateway:
         flight, mine = self._flights.join(key)
         while not mine:
             try:
-                return self._repeat(channel, asked, flight.wait(), "shared")
+                return self._repeat(channel, asked, flight.wait(account.switch.check), "shared")
             except RunStopped:
                 # Perhaps it was the other caller's run that was stopped, and not this one.
                 account.switch.check()
@@ -172,7 +173,9 @@ class Gateway:
                 known, call, response = self._make(channel, asked, look=not look_now)
         except BaseException as problem:
             self._flights.leave(key)
-            flight.land(None, problem)
+            # What interrupts this caller (Ctrl-C) is not for the others: one of them makes the call.
+            mine_alone = not isinstance(problem, Exception | RunStopped)
+            flight.land(None, RunStopped("cancelled", "interrupted") if mine_alone else problem)
             raise
         self._flights.leave(key)
         flight.land(known or call)
@@ -234,7 +237,6 @@ class Gateway:
         self.ledger.writer.submit(Repeat(row=row, lease=channel.account.lease))
         channel.account.counters.add("replayed" if source == "replayed" else "shared")
         seen_by_tap(known, source)
-        self._watch(channel, known.failure)
         return self._answer(channel, known, None)
 
     def _make(self, channel: Channel, asked: Asked, *, look: bool) -> Made:
@@ -253,7 +255,9 @@ class Gateway:
                 channel.pace.pause(delay)
             switch.tripped.wait(delay)
             switch.check()
-        if call is not None:
+        lease = channel.account.lease
+        if call is not None and (lease is None or not lease.lost.is_set()):
+            # What came after the run was given up will not be in the ledger, so it is no answer for others.
             self.ledger.remember(asked.key, channel.account.scope, call)
         return known, call, response
 
@@ -282,19 +286,26 @@ class Gateway:
 
     @contextmanager
     def _lane(self, channel: Channel, row: dict[str, Any]) -> Generator[None]:
-        """Hold a lane for a declared call; one that is stopped while it waits is taken back."""
-        account = channel.account
-        with ExitStack() as held:
-            try:
-                held.enter_context(may_call(account.switch))
-            except RunStopped:
-                worst = int(row["worst_pico"])
-                self.ledger.writer.submit(
-                    Withdrawal(id=row["id"], budget=account.budget, held=worst, lease=account.lease)
-                )
-                raise
-            account.counters.add("bought")
-            yield
+        """Hold a lane for a declared call. One that is stopped while it waits is taken back; one that is unwound while
+        it is made (Ctrl-C) may have been billed."""
+        account, sent = channel.account, False
+        try:
+            with may_call(account.switch):
+                account.switch.check()
+                account.counters.add("bought")
+                sent = True
+                yield
+        except BaseException as end:
+            if sent:
+                error = CallFailed(channel.settings.model, "connection", f"given up: {type(end).__name__}")
+                self._settle(channel, row, None, error, started=now_us(), took=0, final=False)
+            else:
+                self._withdraw(account, row)
+            raise
+
+    def _withdraw(self, account: Account, row: dict[str, Any]) -> None:
+        worst = int(row["worst_pico"])
+        self.ledger.writer.submit(Withdrawal(id=row["id"], budget=account.budget, held=worst, lease=account.lease))
 
     def _ask(self, channel: Channel, asked: Asked) -> tuple[Response | None, CallFailed | None]:
         channel.account.counters.add("in_flight")
@@ -303,8 +314,7 @@ class Gateway:
         except CallFailed as failure:
             return None, failure
         except Exception as bug:  # noqa: BLE001 - a provider that breaks is a failed call, with its own words
-            words = self.redact(f"{type(bug).__name__}: {bug}")[:500]
-            return None, CallFailed(channel.settings.model, "garbage", words)
+            return None, self._garbage(channel, bug)
         finally:
             channel.account.counters.add("in_flight", -1)
 
@@ -314,8 +324,8 @@ class Gateway:
         intent = Intent(
             row=row, budget=account.budget, worst=worst, switch=account.switch, lease=account.lease, look=look
         )
-        self.ledger.writer.submit(intent)
         try:
+            self.ledger.writer.submit(intent)
             intent.gate.wait()
         except BudgetExceeded as error:
             raise account.switch.trip("budget_exceeded", error.message, error=error) from None
@@ -323,6 +333,12 @@ class Gateway:
             raise account.switch.trip("fenced", error.message, error=error) from None
         except StoreError as error:
             raise account.switch.trip("store_failed", error.message, error=error) from None
+        except BaseException:
+            # Ctrl-C while it waits: what is or was granted all the same is given back.
+            intent.left = True
+            if intent.gate.lets_pass(GIVE_BACK_S) and intent.known is None:
+                self._withdraw(account, row)
+            raise
         return intent.known
 
     def _settle(
@@ -345,10 +361,13 @@ class Gateway:
         if response is not None:
             from dspy._vendor.lm15.serde import response_to_dict
 
-            use = _use(response)
-            cost = channel.price.cost(use)
-            text = self.redact(orjson.dumps(response_to_dict(response)).decode())
-        elif error is not None:
+            try:
+                text = self.redact(orjson.dumps(response_to_dict(response)).decode())
+                use = _use(response)
+                cost = channel.price.cost(use)
+            except Exception as bug:  # noqa: BLE001 - an answer that cannot be recorded is none, and may be billed
+                error, text, use = self._garbage(channel, bug), None, None
+        if error is not None:
             failure = _failure(error)
             cost = None if error.may_be_billed else 0
             channel.account.counters.add("failed")
@@ -374,6 +393,10 @@ class Gateway:
             Outcome(row={**row, **values}, budget=account.budget, held=worst, spent=spent, lease=account.lease)
         )
         return Recorded(id=row["id"], response=text, failure=failure, use=use, cost_pico=cost, latency_us=took)
+
+    def _garbage(self, channel: Channel, bug: Exception) -> CallFailed:
+        words = self.redact(f"{type(bug).__name__}: {bug}")[:500]
+        return CallFailed(channel.settings.model, "garbage", words)
 
     def _worst_case(self, channel: Channel, asked: Asked) -> int:
         question = asked.question

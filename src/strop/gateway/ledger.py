@@ -72,16 +72,19 @@ class Ledger:
                 self._recent.popitem(last=False)
 
     def settle_lost(self, scope: str, lease: Lease | None = None) -> int:
-        """Calls of this scope that were in flight when their process died become `lost`, spent at their worst case.
+        """Calls of this scope that an earlier owner left in flight become `lost`, spent at their worst case.
 
-        Returns how many there were. Only the scope's owner may say so.
+        Returns how many there were. Only the scope's owner may say so, before its own first call: what comes back of
+        an earlier attempt in this process is fenced by its lease. Without a lease this process's own calls are left.
         """
         lost: list[Row[Any]] = []
 
         def write(connection: Any) -> None:
             query = select(calls.c.id, calls.c.budget, calls.c.worst_pico).where(
-                calls.c.scope == scope, calls.c.status == "open", calls.c.owner != process_name()
+                calls.c.scope == scope, calls.c.status == "open"
             )
+            if lease is None:
+                query = query.where(calls.c.owner != process_name())
             lost.extend(connection.execute(query).all())
             if not lost:
                 return
@@ -108,7 +111,9 @@ class Ledger:
                 update(calls).where(calls.c.scope == scope, calls.c.status == "failed").values(final=False)
             )
         with self._lock:
-            self._recent.clear()
+            # Answers stay: those that are not committed yet would be paid again.
+            for key in [key for key, call in self._recent.items() if call.failure is not None]:
+                del self._recent[key]
 
     def lines(self, scope: str | None = None) -> list[Line]:
         """Totals by scope, model, role and phase, dearest first. `scope=None` is everything ever recorded."""

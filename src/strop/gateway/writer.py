@@ -36,28 +36,39 @@ FOREIGN_WAIT_S = 30.0
 class Gate:
     """One-shot: the caller waits, the writer opens, perhaps with an error. Cheaper than a Future."""
 
-    __slots__ = ("_lock", "error")
+    __slots__ = ("_lock", "error", "opened")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lock.acquire()
+        self.opened = False
         self.error: Exception | None = None
 
     def open(self, error: Exception | None = None) -> None:
-        self.error = error
-        self._lock.release()
+        """Let the caller go on; the first answer counts."""
+        if not self.opened:
+            self.error = error
+            self.opened = True
+            self._lock.release()
 
     def wait(self) -> None:
         self._lock.acquire()
         if self.error is not None:
             raise self.error
 
+    def lets_pass(self, timeout_s: float) -> bool:
+        """Whether it opens without an error in that time, also for one whose waiting was interrupted."""
+        if not self.opened:
+            self._lock.acquire(timeout=timeout_s)
+        return self.opened and self.error is None
+
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Intent:
     """A call that wants to be made: its row, its reservation, and who waits for the answer.
 
-    With `look` the call is not made when its answer is recorded already; then `known` is that answer.
+    With `look` the call is not made when its answer is recorded already; then `known` is that answer. A caller that
+    has `left` gets nothing any more.
     """
 
     row: dict[str, Any]
@@ -67,6 +78,7 @@ class Intent:
     lease: Lease | None
     look: bool = False
     known: Recorded | None = None
+    left: bool = False
     waits_since: float | None = None
     gate: Gate = field(default_factory=Gate)
 
@@ -124,7 +136,8 @@ class _Done:
     waiting: deque[Intent] = field(default_factory=deque[Intent])
     opened: int = 0
     held: dict[str, int] = field(default_factory=dict[str, int])
-
+    proof: tuple[str, str | None] | None = None
+    """A row that it has written, and its status; None for one that it has removed."""
     budgets: tuple[dict[str, Node], object] | None = None
 
     def hold(self, budget: str | None, amount: int) -> None:
@@ -199,6 +212,10 @@ class Writer:
                     # Many calls are under way, so more intents are about to come: fewer, fuller transactions.
                     time.sleep(GATHER_S)
                 self._commit(mine)
+            except BaseException:
+                # Ctrl-C before the commit: whoever has come meanwhile counts on this thread.
+                self._wake.set()
+                raise
             finally:
                 self._turn.release()
             if self._waiting or self._unsaved:
@@ -218,8 +235,7 @@ class Writer:
             self._serve()
         with self._turn:
             self._commit()
-            for intent in self._waiting:
-                intent.gate.open(StoreError("the ledger was closed"))
+        self._serve()
 
     def _take(self) -> list[Op]:
         """What is to be written now. The urgent first: whatever was said before a flush is then there as well."""
@@ -242,10 +258,12 @@ class Writer:
             self._failed(ops, StoreError(f"the ledger could not be written: {error}"))
         except BaseException:
             # Ctrl-C in the thread that commits for the others: they must neither wait for ever nor be counted twice.
-            if done is not None and self._is_written(ops):
+            if done is not None and self._is_written(done):
                 self._committed(done)
             else:
                 self._unsaved, self._waiting = [op for op in ops if op is not mine], deque()
+                if isinstance(mine, Intent | Flush):
+                    mine.gate.open(StoreError("interrupted"))
             self._wake.set()
             raise
         else:
@@ -259,18 +277,28 @@ class Writer:
             self._shelf.keep(*done.budgets)
         for budget, change in done.held.items():
             self._held_here[budget] = self._held_here.get(budget, 0) + change
+        try:
+            self._answer(done)
+        except BaseException:
+            # Ctrl-C: a gate that is open already does not mind.
+            self._answer(done)
+            raise
+
+    def _answer(self, done: _Done) -> None:
         for gate, problem in done.answers:
             gate.open(problem)
+        if self._closed:
+            for intent in self._waiting:
+                intent.gate.open(StoreError("the ledger was closed"))
+            self._waiting = deque()
 
-    def _is_written(self, ops: list[Op]) -> bool:
+    def _is_written(self, done: _Done) -> bool:
         """Whether an interrupted transaction was committed: all of it or nothing was, so one row tells."""
-        for op in ops:
-            if isinstance(op, Flush) or op in self._waiting:
-                continue
-            id, status = (op.id, None) if isinstance(op, Withdrawal) else (op.row["id"], op.row["status"])
-            with self._store.read() as connection:
-                return connection.execute(select(calls.c.status).where(calls.c.id == id)).scalar() == status
-        return True
+        if done.proof is None:
+            return True
+        id, status = done.proof
+        with self._store.read() as connection:
+            return connection.execute(select(calls.c.status).where(calls.c.id == id)).scalar() == status
 
     def _failed(self, ops: list[Op], error: Exception) -> None:
         """Nothing was written: callers hear it; how reservations are settled is kept and tried again."""
@@ -283,21 +311,27 @@ class Writer:
     def _apply(self, connection: Connection, ops: list[Op]) -> _Done:
         done = _Done()
         live = _unfenced(connection, ops, done)
+        for op in ops:
+            if isinstance(op, Outcome | Withdrawal):
+                # Also of an owner that is fenced: whoever took over settles it, but here it has ended.
+                done.opened -= 1
+                done.hold(op.budget, -op.held)
         outcomes = [op for op in live if isinstance(op, Outcome)]
         withdrawn = [op for op in live if isinstance(op, Withdrawal)]
-        done.opened -= len(outcomes) + len(withdrawn)
         intents = [op for op in live if isinstance(op, Intent)]
         ids = {op.budget for op in (*outcomes, *withdrawn, *intents) if op.budget is not None}
         levels = Levels(connection, ids, lock=self._store.dialect == "postgresql", shelf=self._shelf) if ids else None
         for op in (*outcomes, *withdrawn):
             if levels is not None and op.budget is not None:
                 levels.settle(op.budget, op.held, op.spent if isinstance(op, Outcome) else 0)
-                done.hold(op.budget, -op.held)
         if withdrawn:
             connection.execute(delete(calls).where(calls.c.id.in_([op.id for op in withdrawn])))
+            done.proof = withdrawn[0].id, None
         rows: list[Mapping[str, Any]] = [op.row for op in outcomes]
         rows += self._admit(levels, _unknown(connection, intents, done), done)
         rows += [op.row for op in live if isinstance(op, Repeat)]
+        if rows:
+            done.proof = rows[0]["id"], rows[0]["status"]
         self._calls.run(connection, rows)
         if levels is not None:
             levels.save()
@@ -313,14 +347,13 @@ class Writer:
     def _admit(self, levels: Levels | None, intents: list[Intent], done: _Done) -> list[Mapping[str, Any]]:
         """Answer every intent in its order: granted, refused for good, or kept until calls in flight have settled."""
         rows: list[Mapping[str, Any]] = []
-        held_here = any(self._held_here.values())
         now = time.monotonic()
         for intent in intents:
-            if intent.switch.stopped is not None:
+            if intent.left or intent.switch.stopped is not None:
                 done.answers.append((intent.gate, BudgetExceeded("the run was stopped")))
                 continue
             answer, node = levels.reserve(intent.budget, intent.worst) if levels else ("granted", None)
-            others_hold = answer == "wait" and not held_here and not rows
+            others_hold = levels is not None and node is not None and not self._holds(levels, node, done)
             intent.waits_since = (intent.waits_since or now) if others_hold else None
             waited = now - intent.waits_since if intent.waits_since is not None else 0.0
             if answer == "granted":
@@ -333,6 +366,14 @@ class Writer:
             else:
                 done.waiting.append(intent)
         return rows
+
+    def _holds(self, levels: Levels, node: Node, done: _Done) -> bool:
+        """Whether calls of this process hold money below `node`, so that waiting for them will help."""
+        held = (*self._held_here.items(), *done.held.items())
+        total: dict[str, int] = {}
+        for budget, amount in held:
+            total[budget] = total.get(budget, 0) + amount
+        return any(amount and levels.is_below(budget, node.id) for budget, amount in total.items())
 
 
 def _unknown(connection: Connection, intents: list[Intent], done: _Done) -> list[Intent]:

@@ -7,6 +7,7 @@ import heapq
 import itertools
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 POLL_S = 0.1
@@ -35,8 +36,10 @@ class Task:
             self.state = "failed"
         self._done.set()
         if self._then is not None:
-            # In the task's own context: what it starts next needs the same model and settings.
-            self.context.run(self._then, self)
+            # In the task's own context: what it starts next needs the same model and settings. What breaks there is
+            # work ahead, done again when the algorithm asks for it; the thread must live on for the others.
+            with suppress(BaseException):
+                self.context.run(self._then, self)
 
     def drop(self) -> None:
         self.state = "dropped"

@@ -51,6 +51,7 @@ class Slots:
         """Hold a slot inside the block. What lasts longer than `patience_s` can be found by `overdue`."""
         turn = self._enter(who, switch, patience_s)
         try:
+            switch.check()
             yield
         finally:
             self._leave(turn)

@@ -246,8 +246,9 @@ def _driver(connection: Connection) -> sqlite3.Connection:
 @contextmanager
 def _transaction(driver: sqlite3.Connection) -> Generator[None]:
     """The driver's own: SQLAlchemy's would end the outer one when an inner reader of the same connection leaves."""
-    driver.execute("BEGIN IMMEDIATE")
     try:
+        # Inside: a Ctrl-C that came while it waited is raised when it has begun.
+        driver.execute("BEGIN IMMEDIATE")
         yield
         driver.commit()
     except BaseException:
