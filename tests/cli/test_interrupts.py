@@ -52,6 +52,26 @@ def test_a_signal_ends_the_run_cleanly(tmp_path: Path) -> None:
     assert f"--resume {data['run_id']}" in strop("runs", "show", data["run_id"], "-C", tmp_path).out
 
 
+@pytest.mark.slow
+def test_a_run_and_a_session_whose_process_was_killed_are_listed_as_interrupted(tmp_path: Path) -> None:
+    lazy = "task: {model: embedded/small, latency_ms: 1000}"
+    small_task(tmp_path, {"task: embedded/small": lazy, "concurrency: 16": "concurrency: 4"})
+    for words, said, noun in (
+        (("optimize", tmp_path), "baseline started", "runs"),
+        (("sessions", "train", "--task", tmp_path, "-C", tmp_path, "-m", "small"), "phase: baseline", "sessions"),
+    ):
+        with start(*words) as process:
+            wait_for(process, said)
+            assert strop(noun, "-C", tmp_path, "--json").json[0]["status"] == "running"
+            process.kill()
+            process.communicate(timeout=60)
+        (record,) = strop(noun, "-C", tmp_path, "--json").json
+        assert record["status"] == "interrupted"
+        shown = strop(noun, "show", "last", "-C", tmp_path).out
+        assert "interrupted" in shown
+        assert f"resume {record['id']}" in shown
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_asks_and_the_second_leaves_at_once(number: signal.Signals) -> None:
     words = [sys.executable, "-c", CHILD]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from strop.cli.session_house import KEYS, chosen, model_of
+from strop.cli.session_house import KEYS, Work, chosen, config_of, model_of
 from strop.errors import SettingsError
 from tests.cli.commands import small_task, strop
 
@@ -143,7 +143,7 @@ def test_hooks_can_be_named_and_disabled(tmp_path: Path, monkeypatch: pytest.Mon
     assert strop(*asked, "--hook", write).code == 0
     assert Path("told").read_text() == strop("sessions", "--json").json[0]["id"]
     Path(".strop/hooks/swarm/training/dspy-results.json").unlink()
-    assert strop(*asked, "--hook", write, "--disable-hooks").code == 0
+    assert strop(*asked, "--disable-hooks").code == 0
     assert not Path(".strop/hooks/swarm/training/dspy-results.json").exists()
     assert len(Path("told").read_text()) == 8
 
@@ -195,7 +195,17 @@ def test_plan_predicts_each_models_iterations_and_leaves_nothing_behind(tmp_path
     for one, other in zip(found["models"], double["models"], strict=True):
         assert other["budget_iterations"] == pytest.approx(2 * one["budget_iterations"], abs=1)
     assert "$5.00, which is never exceeded" in strop(*asked, "--budget", 5).out
+    nothing = strop(*asked, "-b", 0, "--json").json
+    assert (nothing["cost_usd"], nothing["enough"]) == (0, False)
+    assert [one["iterations"] for one in nothing["models"]] == [0, 0, 0, 0]
     assert sorted(path.name for path in task.iterdir()) == before
+
+
+def test_a_preset_s_temperature_is_not_set_for_models_that_have_only_their_own(tmp_path: Path) -> None:
+    work = Work(prompt="x", directory=tmp_path)
+    own, usual = config_of(work, "gpt-5-mini,gpt-4o-mini", "quality-focused", {}, keys=False).models
+    assert {"temperature", "max_tokens"}.isdisjoint(own.model_fields_set)
+    assert usual.temperature == 0.3
 
 
 @pytest.mark.parametrize(
@@ -219,6 +229,8 @@ def test_plan_predicts_each_models_iterations_and_leaves_nothing_behind(tmp_path
         (("--input", "x", "-m", "small"), "--input is for a session by --prompt"),
         (("--constraint", "contains:x", "--task", "."), "--constraint is for a session by --prompt"),
         (("-p", "x", "--hook", "nonsuch=say hi"), "nonsuch"),
+        (("-p", "x", "-m", "small", "--hook", "say hi", "--disable-hooks"), "--disable-hooks turns all of them off"),
+        (("-p", "x", "-m", "small", "-o", "notes.txt/below/r.md"), "no report can be written to"),
         (("-p", "  "), "the prompt is empty"),
         ((), "there is nothing to train on"),
         (("--task", "nowhere.yaml"), "nowhere.yaml"),
@@ -231,6 +243,7 @@ def test_what_cannot_be_used_is_refused_with_exit_2(
     words: tuple[str, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("a file, and no directory")
     where = ("-C", trained) if "--resume" in words else ()
     done = strop("sessions", "train", *words, *where, "--json", "-q")
     assert done.code == 2, done.out
@@ -254,6 +267,9 @@ def test_too_little_money_is_exit_4_and_the_session_goes_on_with_more(tmp_path: 
     (row,) = strop("sessions", "-C", task, "--json").json
     assert 0 < row["usd"] <= 0.02
     assert f"sessions resume {row['id']} -C {task} --budget USD" in done.out
+    refused = strop("sessions", "resume", row["id"], "-C", task, "-b", 0.001, "-o", report, "-q", "--json")
+    assert (refused.code, strop("sessions", "-C", task, "--json").json) == (2, [row])
+    assert "spent already, more than a budget of $0.001" in refused.json["error"]["message"]
     again = strop("sessions", "resume", row["id"], "-C", task, "-b", 2, "-o", report, "--json", "-q")
     assert again.code == 0, again.err
     assert again.json["session_id"] == row["id"]

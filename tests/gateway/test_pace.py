@@ -105,7 +105,7 @@ def test_a_pause_holds_every_call_and_the_longest_one_counts() -> None:
     assert seen[0] - before >= 1.9
     again = time.monotonic()
     starts(gate, 6)
-    assert time.monotonic() - again < 1.5
+    assert time.monotonic() - again < 1.9
 
 
 @pytest.mark.parametrize("why", ["pause", "requests", "tokens", "slots"])

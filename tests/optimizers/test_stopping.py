@@ -112,6 +112,29 @@ def test_an_algorithm_that_breaks_is_a_failed_search() -> None:
         world.search("miprov2", {})
 
 
+def test_a_prompt_that_is_too_long_and_a_long_error_are_told_in_few_words() -> None:
+    def too_long(_number: int) -> None:
+        raise CallFailed("sim/x", "context_window", "the request has 9 tokens, the context window holds 8")
+
+    with World(oracle=Oracle(before=too_long)) as world, pytest.raises(SearchFailed) as failed:
+        world.search("copro", ALL["copro"])
+    assert failed.value.message == (
+        "a prompt of the search does not fit the context window of sim/x (the request has 9 tokens, the context window "
+        "holds 8): give fewer or shorter examples, or take a model with a larger window"
+    )
+
+    def wordy(_number: int) -> None:
+        raise CallFailed("sim/x", "bad_request", "no\n\n" + "your prompt was: banana " * 500)
+
+    with (
+        World(oracle=Oracle(before=wordy)) as world,
+        pytest.raises(SearchFailed, match="the algorithm broke") as failed,
+    ):
+        world.search("copro", ALL["copro"])
+    assert len(failed.value.message) < 350
+    assert "\n" not in failed.value.message
+
+
 def test_what_was_found_before_a_stop_was_handed_over() -> None:
     with World(oracle=Oracle(before=Dying(60))) as world:
         found = []

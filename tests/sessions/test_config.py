@@ -140,3 +140,28 @@ def test_a_given_key_is_in_the_environment_only_while_the_provider_is_made():
     assert KEY not in repr(settings)
     assert KEY not in os.environ.values()
     assert KEY not in redact(f"an error that shows {KEY} plainly")
+
+
+def test_a_reasoning_model_gets_neither_our_temperature_nor_our_limit_of_tokens():
+    from strop.gateway import Account, Gateway
+    from strop.sessions.models import language_model, settings_of
+    from strop.sessions.slots import Traffic
+    from strop.store import Store
+
+    def sent(**given):
+        config = ModelConfig(api_key=KEY, **given)
+        with Store.open(":memory:") as store:
+            gateway = Gateway(store)
+            lm = language_model(
+                gateway, Account(scope="session:t:0"), config, settings_of(config, 30_000), who="a",
+                traffic=Traffic(2), phase="baseline", role="task",
+            )  # fmt: skip
+            gateway.close()
+        return lm.kwargs.get("temperature"), lm.kwargs.get("max_tokens")
+
+    assert 0.7 not in sent(model="openai/gpt-5-mini")
+    assert 1000 not in sent(model="openai/gpt-5-mini")
+    assert sent(model="openai/gpt-5-mini", temperature=1.0, max_tokens=20_000)[0] == 1.0
+    assert settings_of(ModelConfig(model="openai/gpt-5-mini"), 1).max_tokens is None
+    assert settings_of(ModelConfig(model="openai/gpt-5-mini", max_tokens=20_000), 1).max_tokens == 20_000
+    assert sent(model="openai/gpt-4.1") == (0.7, 1000)

@@ -128,7 +128,7 @@ def agrees(_question: str, _output: str) -> Opinion:
 @pytest.mark.parametrize(
     ("rule", "meant"),
     [
-        ("contian:x", "contains"), ("contain: x", "contains"), ("contains", "contains"), ("contains:", "contains"),
+        ("contian:x", "contains"), ("contain: x", "contains"),
         ("max-length: 5", "max_length"), ("max length: 5", "max_length"), ("maxLength:5", "max_length"),
         ("max_length=5", "max_length"), ("max_length 5", "max_length"), ("max length 5", "max_length"),
         ("length: 5", "min_length"), ("min: 5", "min_length"), ("regexp: ^a", "regex"), ("schema: {}", "json_schema"),
@@ -141,6 +141,22 @@ def test_a_judge_is_not_asked_what_was_meant_for_the_grammar(rule, meant):
         parse([rule], judge=agrees)
     hint = error.value.hint or ""
     assert hint.startswith(f"did you mean {meant}:?" if meant else "known: contains:X")
+
+
+@pytest.mark.parametrize(
+    ("rule", "example"),
+    [
+        ("one_of:", "one_of:yes|no"), ("one_of", "one_of:yes|no"), ("contains: ", "contains:kettle"),
+        ("MIN_LENGTH:", "min_length:20"), ("max_length", "max_length:200"), ("regex:", "regex:^[A-Z]"),
+        ("json_schema:", 'json_schema:{"type": "object"}'),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("judge", [None, agrees])
+def test_a_name_of_the_grammar_without_its_value_is_told_what_it_needs(rule, example, judge):
+    with pytest.raises(SettingsError, match="is not understood") as error:
+        parse([rule], judge=judge)
+    assert error.value.hint == f"it needs a value, as in {example}"
+    parse([example])
 
 
 def test_a_value_of_the_grammar_that_cannot_be_read_is_no_question_either():

@@ -14,6 +14,7 @@ from strop.errors import BadInput
 from strop.sessions.comparing import Contender, at_most_worse_p, compare, differences
 from strop.sessions.decision import MARGIN, all_pairs, examine, not_worse
 from strop.sessions.recommending import decide
+from strop.sessions.wording import with_true_minus
 from strop.stats import look_alpha
 from tests.sessions.made_results import answers, model, rich_session, sealed, session
 
@@ -166,6 +167,22 @@ def test_a_cheap_model_that_may_be_far_worse_is_not_recommended_for_its_price():
     assert not decision.comparison.pairs[0].different
     assert (decision.recommended, decision.basis, decision.proven) == ("dear", "highest measured", False)
     assert decision.sentence.startswith("If one must be taken now, take dear:")
+
+
+def test_equal_scores_are_called_the_same():
+    a, b = table(6, 6, 15, 5)
+    decision = decide(session(model("one", sealed(a, cost=0.02)), model("other", sealed(b, cost=0.02))))
+    assert decision.basis == "highest measured"
+    assert "it is not shown to be better than other: other has the same measured score, p = 1.00" in decision.sentence
+    assert "behind" not in decision.sentence
+
+
+def test_every_minus_is_the_same():
+    before, after = table(5, 8, 15, 2)
+    (gain,) = examine(session(model("a", sealed(after), sealed(before)))).gains
+    assert gain.reason.startswith("could be −")
+    assert "-" not in gain.reason
+    assert with_true_minus("p = 1e-05, two-sided, -8.3 to +33.3") == "p = 1e-05, two-sided, −8.3 to +33.3"
 
 
 @pytest.mark.parametrize(

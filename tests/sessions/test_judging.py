@@ -469,7 +469,7 @@ def test_a_hanging_judge_ends_the_session_in_time() -> None:
         began = time.monotonic()
         result = run(w, timeout_per_iteration=100)
         free.set()
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 20
         assert result.status == "failed"
         assert "a call has not come back" in result.why
 

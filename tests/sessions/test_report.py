@@ -17,6 +17,7 @@ from strop.sessions import SessionResult, TrainingPhase
 from strop.sessions.charts import COLOURS, LETTER, _any_overlap, _box, _labels, colours_of
 from strop.sessions.recommending import decide
 from strop.sessions.report import as_json, html, markdown, write_reports
+from strop.sessions.result import Convergence, Spending
 from strop.sessions.wording import money, shortened
 from tests.sessions.made_results import model, rich_session, sealed, session, step
 
@@ -229,6 +230,37 @@ def test_notes_name_what_limits_the_claims():
     for words in ("nothing here knows what is right", "practice prices", "opened 3 times"):
         assert words in text
     assert "nothing here knows" not in markdown(result)
+
+
+def test_the_note_on_practice_models_is_about_the_models_that_were_measured():
+    note = "scores say nothing about real models"
+    offline, real = (model(name, sealed([1.0] * 12), model=f"{kind}/{name}") for name, kind in
+                     (("a", "embedded"), ("b", "sim")))  # fmt: skip
+    down = replace(real, best_test=None, baseline_test=None, status="failed")
+    assert note in markdown(session(offline, down))
+    assert note in Page(html(session(offline, down))).text
+    assert note not in markdown(session(offline, real))
+    assert note not in markdown(session(down))
+
+
+def test_markdown_and_the_page_give_the_same_figures_of_a_model():
+    """The ledger's 0.25 and 0.05 uncertain, whatever the iterations cost; 0.75 for $0.30 is 2.5 per $1."""
+    solo = model(
+        "solo", sealed([1.0, 0.0, 1.0, 1.0]), dev_curve=(0.4, 0.5, 0.6), iterations=(step("solo", 0.9, cost=0.01),),
+        spending=Spending(calls=9, cost_usd=0.25, uncertain_usd=0.05),
+        convergence=Convergence(reason="plateau", round=2, iterations=1, score=0.6),
+    )  # fmt: skip
+    result = session(solo)
+    lines = markdown(result).partition("### solo")[2].splitlines()
+    assert [line for line in lines if line.startswith("- ")][3:8] == [
+        "- Total Cost: $0.30", "- Convergence Rate: 0.1500", "- Improvement Rate: +50.0%",
+        "- Cost Efficiency: 2.5 per $1", "- Learning Speed: 1 step to the last gain",
+    ]  # fmt: skip
+    page = html(result)
+    learnt, took = (page.partition(f">{head}</h")[2] for head in ("The models", "What they took"))
+    row = [re.sub("<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", learnt.partition("</tbody>")[0])]
+    assert row[2:] == ["round 1", "+15.0", "+50.0%", "2.5 per $1"]
+    assert re.findall(r"<td.*?</td>", took.partition("</tbody>")[0])[-1] == '<td class="num">$0.30</td>'
 
 
 def test_many_models_have_colours_and_hostile_names_stay_text():

@@ -57,3 +57,12 @@ def test_a_file_that_is_no_report_is_refused_and_nothing_is_touched(kind: str, t
         write_reports(rich_session(), tmp_path, name="notes")
     assert (names(tmp_path), (tmp_path / f"notes{kind}").read_bytes()) == ({f"notes{kind}"}, b"\xff mine")
     check_place(tmp_path / "other")
+
+
+@pytest.mark.parametrize("below", ["r.md", "deep/er/r.md"])
+def test_a_place_where_nothing_can_be_written_is_refused_beforehand(below: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="no report can be written to"):
+        check_place(tmp_path / "file" / below)
+    check_place(tmp_path / "folder" / below)
+    assert names(tmp_path) == {"file"}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from strop.errors import BadInput, LeaseHeld, NotFound
+from strop.errors import BadInput, LeaseHeld, NotFound, SettingsError
 from strop.sessions import SessionJournal, TrainingSession
 from strop.store import Lease
 from tests.sessions.sim_session import Sim, data, decision, works
@@ -97,6 +99,7 @@ def test_a_session_that_the_budget_cut_goes_on_with_a_larger_one():
     with works(Sim("a", 0.6), Sim("b", 0.4)) as w:
         first = w.session(12, cost_budget=0.004, **CHANGES).run()
         assert first.status == "budget_exceeded"
+        assert {one.status for one in first.models} == {"budget_exceeded"}
         calls = w.calls
         record = SessionJournal(w.store).get("last")
         with pytest.raises(BadInput, match="'models' cannot change"):
@@ -107,6 +110,38 @@ def test_a_session_that_the_budget_cut_goes_on_with_a_larger_one():
         assert w.calls > calls
         assert max(n for one in w.sims for n in one.paid.values()) == 1
         assert 0.004 < result.total_cost_usd < 1.0
+
+
+@pytest.mark.parametrize("limit", [None, 0.05])
+def test_a_complete_session_that_is_answered_once_more_and_stopped_keeps_what_it_decided(limit, tmp_path):
+    with works(Sim("a", 0.6), Sim("b", 0.4)) as w:
+        whole = w.run(12)
+        again = TrainingSession(
+            w.config(timeout_s=limit), store=w.store, gateway=w.gateway, data=data(12), home=tmp_path
+        )
+        told = []
+        again.on("report", told.append)
+        again.on("phase", lambda _: again.stop() if limit is None else time.sleep(0.3))
+        result = again.resume(whole.session_id)
+        record = SessionJournal(w.store).get(whole.session_id)
+        assert (result.status, record.status, record.error) == ("completed", "completed", None)
+        assert decision(result) == decision(whole)
+        assert record.found is not None
+        assert decision(record.found) == decision(whole)
+        (report,) = told
+        assert report.best_model == whole.best_model
+        assert report.comparison["a"].total_iterations == len(whole.model("a").iterations)
+        kept = (tmp_path / "hooks/swarm/training/dspy-results.json").read_text("utf-8")
+        assert f'"bestModel": "{whole.best_model}"' in kept
+
+
+def test_less_money_than_is_spent_is_refused_before_anything():
+    with works(Sim("a", 0.6)) as w:
+        first = w.session(12, cost_budget=0.004, **CHANGES).run()
+        before, calls = SessionJournal(w.store).get("last"), w.calls
+        with pytest.raises(SettingsError, match=r"are spent already, more than a budget of \$0\.0005"):
+            w.session(12, cost_budget=0.0005, **CHANGES).resume(first.session_id)
+        assert (SessionJournal(w.store).get("last"), w.calls) == (before, calls)
 
 
 def test_hooks_keep_the_result_at_home(tmp_path):

@@ -272,6 +272,51 @@ def test_the_guides_form_prompt_and_signature_on_embedded_models():
     assert result.task.metric is None
 
 
+def test_a_signature_may_be_a_mapping_of_its_keys():
+    config = TrainingConfig(models=["embedded/small"], optimization_rounds=0, benchmark_samples=2)
+    given = {"input": "a kettle", "output": "a description", "constraints": ["min_length:7"]}
+    with works() as w:
+        session = TrainingSession(config, store=w.store, gateway=w.gateway)
+        with pytest.raises(SettingsError, match="outputs: there is no such key"):
+            session.run("Describe it", {**given, "outputs": "x"})
+        result = session.run("Describe it", given)
+    assert result.status == "completed"
+    assert "at least 7 characters" in result.task.instructions
+
+
+@pytest.mark.parametrize("at", ["prompt", "output", "constraints", "examples"])
+def test_a_key_in_the_prompt_or_its_signature_is_refused_and_nothing_is_stored(at):
+    key = "sk-canary-0123456789"
+    words = {
+        "prompt": f"Call it with {key}", "output": f"json {key}", "constraints": (f"contains:{key}",),
+        "examples": ({"input": "a", "output": key},),
+    }  # fmt: skip
+    prompt = words[at] if at == "prompt" else "Describe it"
+    signature = Signature(**{"input": "a kettle", "output": "b", **({} if at == "prompt" else {at: words[at]})})
+    mine = {"model": "embedded/large", "name": "mine", "api_key": key}
+    with works() as w:
+        for models, judge, whose in (
+            (["embedded/small", mine], None, "the model 'mine'"), (["embedded/small"], mine, "the judge"),
+        ):  # fmt: skip
+            config = TrainingConfig(models=models, judge_model=judge)
+            with pytest.raises(BadInput, match=f"the API key of {whose} stands in the prompt") as refused:
+                TrainingSession(config, store=w.store, gateway=w.gateway).run(prompt, signature)
+            assert key not in f"{refused.value!r} {refused.value} {refused.value.hint}"
+        assert SessionJournal(w.store).all() == []
+
+
+def test_a_prompt_that_fits_no_window_ends_the_model_in_plain_words():
+    signature = Signature(input="banana " * 9_000, output="a colour")
+    config = TrainingConfig(models=["embedded/small", "embedded/medium"], optimization_rounds=0, benchmark_samples=2)
+    with works() as w:
+        result = TrainingSession(config, store=w.store, gateway=w.gateway).run("Name it", signature)
+    small = result.model("small")
+    assert small.status == "failed"
+    assert small.why.startswith("no prompt of the baseline fits the context window of embedded/small (the request has")
+    assert small.why.endswith("window holds 16384): give a shorter prompt, or take a model with a larger window")
+    assert result.model("medium").status == "completed"
+
+
 def test_an_unknown_price_is_an_error_before_any_call():
     with works() as w, pytest.raises(PriceUnknown):
         TrainingSession(TrainingConfig(models=[ModelConfig(model="nobody/x")]), store=w.store, gateway=w.gateway).run(

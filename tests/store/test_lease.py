@@ -55,6 +55,18 @@ def test_a_second_owner_is_told_who_holds_it_and_for_how_long(store: Store, cloc
     Lease.acquire(store, "run:2", "another run", 60, clock)
 
 
+def test_one_can_ask_whether_somebody_holds_it(store: Store, clock: Clock) -> None:
+    assert not Lease.is_held(store, "run:1", clock)
+    lease = Lease.acquire(store, "run:1", "strop optimize", 60, clock)
+    assert Lease.is_held(store, "run:1", clock)
+    clock.now += 61
+    assert not Lease.is_held(store, "run:1", clock)
+    lease.renew()
+    assert Lease.is_held(store, "run:1", clock)
+    lease.release()
+    assert not Lease.is_held(store, "run:1", clock)
+
+
 def test_an_expired_lease_is_taken_over_and_its_owner_fenced(store: Store, clock: Clock) -> None:
     old = Lease.acquire(store, "run:1", "old", 60, clock)
     clock.now += 59.999

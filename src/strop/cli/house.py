@@ -28,6 +28,13 @@ def place_of(directory: Path, database: str | None = None) -> Place:
     return Place.of(directory, load_task(directory).spec if named else None, database=database)
 
 
+def status_of(house: House, kind: str, id: str, status: str) -> str:
+    """The status of a run or session; one that is `running` and has no process any more is `interrupted`."""
+    from strop.store import Lease
+
+    return "interrupted" if status == "running" and not Lease.is_held(house.store, f"{kind}:{id}") else status
+
+
 def house_at(directory: Path, database: str | None = None, *, replay: bool = False, maker: str = "optimize") -> House:
     """The house of `directory` for looking around: where no database is yet, an empty one in memory stands for it.
 

@@ -12,6 +12,7 @@ import typer
 from strop.cli.options import Database, Directory, Json, Quiet, RunId, noun
 
 if TYPE_CHECKING:
+    from strop.app import House
     from strop.runs import RunRecord
 
 app = noun("List, show, report, resume or cancel runs. The bare noun lists.", no_args_is_help=True)
@@ -31,7 +32,7 @@ def list_(
     from strop.cli.verdict import dollars, points
 
     with house_at(directory, database) as house:
-        briefs = [_brief(record, house.place.reports) for record in house.journal.all(task=task, limit=limit)]
+        briefs = [_brief(house, record) for record in house.journal.all(task=task, limit=limit)]
     if as_json:
         emit(briefs)
         return
@@ -49,7 +50,7 @@ def list_(
 def show_(run: RunId, directory: Directory = Path(), database: Database = None, as_json: Json = False) -> None:
     """Show a run: verdict, cost, candidates."""
     from strop.cli.console import emit, show, table, width
-    from strop.cli.house import house_at
+    from strop.cli.house import house_at, status_of
     from strop.cli.running import history, next_steps
     from strop.cli.verdict import print_result
 
@@ -57,13 +58,16 @@ def show_(run: RunId, directory: Directory = Path(), database: Database = None, 
         record = house.journal.get(run)
         if as_json:
             found = _found(record, house.place.reports)
-            emit(found or _brief(record, house.place.reports) | {"stages": house.journal.stages(record.id)})
+            emit(found or _brief(house, record) | {"stages": house.journal.stages(record.id)})
             return
-        show(f"Run {record.id}: {record.task} with {record.algorithm}, {record.status}, {record.seconds:.1f} s")
+        status = status_of(house, "run", record.id, record.status)
+        show(f"Run {record.id}: {record.task} with {record.algorithm}, {status}, {record.seconds:.1f} s")
         if record.result is None:
-            under_way = "It is under way, or its process is gone and it can be resumed."
-            show(under_way if record.status == "running" else record.error or "It has no result.")
-            show(f"Resume: strop optimize --resume {record.id}")
+            if status == "running":
+                show("It is under way.")
+                return
+            show("Its process is gone." if status == "interrupted" else record.error or "It has no result.")
+            show(next_steps({"status": "cancelled", "run_id": record.id}, directory)[0])
             return
         candidates = [
             (c["number"], _share(c["score"]), c["n"], _share(c["dev"]), "chosen" if c["chosen"] else "", c["origin"])
@@ -145,12 +149,16 @@ def _found(record: RunRecord, reports: Path) -> dict[str, Any]:
     return {**found, "report": str(report) if report.is_file() else None} if found else {}
 
 
-def _brief(record: RunRecord, reports: Path) -> dict[str, Any]:
+def _brief(house: House, record: RunRecord) -> dict[str, Any]:
     """A run in a list: its row without what is long."""
+    from strop.cli.house import status_of
+
+    reports = house.place.reports
     row = {key: value for key, value in asdict(record).items() if key not in {"spec", "result"}}
     result = _found(record, reports)
     test, cost = result.get("test") or {}, result.get("cost") or {}
     more = {"verdict": result.get("verdict"), "change": test.get("change"), "usd": cost.get("usd")}
+    row["status"] = status_of(house, "run", record.id, record.status)
     return json.loads(json.dumps({**row, **more, "report": result.get("report")}, default=str))
 
 

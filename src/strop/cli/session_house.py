@@ -114,8 +114,15 @@ def config_of(
         values["task"] = _task_of(work)
     if judge is not None:
         values["judge_model"] = ModelConfig(model=model_of(judge))
-    asked = tuple(ModelConfig(model=model_of(word), temperature=temperature) for word in words)
+    asked = tuple(ModelConfig(model=model_of(word), **_sampling(model_of(word), temperature)) for word in words)
     return TrainingConfig(models=asked, **values)
+
+
+def _sampling(model: str, temperature: float) -> dict[str, Any]:
+    """A preset's temperature, but not for models that are only sampled at their own."""
+    from strop.gateway import ModelSettings
+
+    return {} if ModelSettings(model=model).reasoning_family else {"temperature": temperature}
 
 
 def resumed(record: SessionRecord, changes: Mapping[str, Any], house: House) -> TrainingSession:
@@ -199,11 +206,16 @@ def need_keys(words: Sequence[str]) -> None:
         raise SettingsError(told, hint="put it into the environment or .env; -m small,large needs no key")
 
 
-def check_hooks(hooks: Sequence[str], home: Path) -> None:
-    """Raises SettingsError when a hook cannot be read or its function is not there, before anything is paid for."""
+def check_hooks(config: TrainingConfig, home: Path) -> None:
+    """Raises SettingsError when a hook cannot be read, its function is not there, or hooks are turned off, before
+    anything is paid for."""
     from strop.sessions import parse_hook
 
-    for text in hooks:
+    if config.hooks and not config.enable_hooks_integration:
+        raise SettingsError(
+            "--hook names a hook and --disable-hooks turns all of them off", hint="leave one of the two out"
+        )
+    for text in config.hooks:
         parse_hook(text, home)
 
 
@@ -249,4 +261,4 @@ def _signature_file(path: Path) -> dict[str, Any]:
 
 
 def _known() -> str:
-    return f"known: {', '.join(ALIASES)}, or any full name such as groq/llama-3.3-70b-versatile"
+    return f"known: {', '.join(ALIASES)}, or any full name such as groq/openai/gpt-oss-120b"

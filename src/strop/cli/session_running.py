@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from strop.cli.console import PREPARING, emit, flowing, show, table, tell, typed, width
-from strop.cli.house import house_at, place_of
+from strop.cli.house import house_at, place_of, status_of
 from strop.cli.interrupts import Interrupts
 from strop.cli.live_sessions import Dial, fitting, session_view
 from strop.cli.verdict import dollars
@@ -28,10 +28,7 @@ SPARE = ("p50/p95/p99 ms", "Rounds", "Calls", "Ended")
 """Columns that are left out on a narrow terminal, in this order."""
 REPORT = "dspy-training-report.md"
 """The guide's name of the report."""
-PRACTICE = (
-    "These are small offline models for trials: their scores say nothing about real models, their prices are never "
-    "billed."
-)
+PRACTICE = "Embedded models are for trials: their scores say nothing about real models, their prices are never billed."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +54,7 @@ def train_models(work: Work, asked: tuple[str | None, str, Mapping[str, Any]], d
     report = seen.report(work.folder)
     place = _place(work, database)
     config, signature = config_of(work, *asked), signature_of(work)
-    check_hooks(config.hooks, place.reports.parent)
+    check_hooks(config, place.reports.parent)
     if not seen.quiet:
         tell(PREPARING)
     from strop.app import House
@@ -140,11 +137,11 @@ def as_data(result: SessionResult) -> dict[str, Any]:
 
 def print_result(result: SessionResult) -> None:
     """The decision, the models side by side, what was carried across, the money."""
-    from strop.sessions import decide
+    from strop.sessions import decide, only_practice
 
     decision, columns = decide(result), width()
     show(f"Session {result.session_id}: {result.task.name}, {result.status}, {result.duration_s:.1f} s")
-    if result.why:
+    if result.why and any(one.status != "failed" for one in result.models):
         show(flowing([result.why], columns))
     ranked = {one.name: one for one in decision.comparison.ranking}
     models = sorted(result.models, key=lambda one: ranked[one.name].place if one.name in ranked else len(result.models))
@@ -166,7 +163,7 @@ def print_result(result: SessionResult) -> None:
     judged = result.judge
     part = f", {dollars(judged.spending.cost_usd)} of it for the judge {judged.model}" if judged else ""
     show(f"Cost: {dollars(result.total_cost_usd)} of {limit}{part}")
-    if result.practice:
+    if only_practice(result):
         show(flowing([PRACTICE], columns, indent=""))
 
 
@@ -204,14 +201,15 @@ def home_of(house: House) -> Path:
     return house.place.reports.parent
 
 
-def brief(record: SessionRecord) -> dict[str, Any]:
+def brief(house: House, record: SessionRecord) -> dict[str, Any]:
     """A session in a list: its row without what is long."""
+    status = status_of(house, "session", record.id, record.status)
     found = record.result or {}
     models = [one["name"] for one in found.get("models", ())] or [
         one.get("name") or one["model"] for one in record.config["models"]
     ]
     data = {
-        "id": record.id, "name": record.name, "status": record.status, "created_at": record.created_at.isoformat(),
+        "id": record.id, "name": record.name, "status": status, "created_at": record.created_at.isoformat(),
         "seconds": record.seconds, "attempts": record.attempts, "models": models,
         "best_model": found.get("best_model"), "usd": found.get("total_cost_usd"), "error": record.error,
         "directory": record.directory,

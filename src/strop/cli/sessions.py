@@ -49,7 +49,7 @@ def list_(
     from strop.sessions import SessionJournal
 
     with house_at(directory, database) as house:
-        briefs = [brief(record) for record in SessionJournal(house.store).all(limit=limit)]
+        briefs = [brief(house, record) for record in SessionJournal(house.store).all(limit=limit)]
     emit(briefs) if as_json else print_briefs(briefs)
 
 
@@ -156,7 +156,7 @@ def show(
     """Show a session: the models side by side, what was carried across, the cost."""
     from strop.cli.console import emit
     from strop.cli.console import show as say
-    from strop.cli.house import house_at
+    from strop.cli.house import house_at, status_of
     from strop.cli.session_running import as_data, brief, print_result
     from strop.sessions import SessionJournal
 
@@ -164,9 +164,10 @@ def show(
         record = SessionJournal(house.store).get(session)
         found = record.found
         if as_json:
-            emit(brief(record) if found is None else as_data(found))
+            emit(brief(house, record) if found is None else as_data(found))
         elif found is None:
-            say(f"Session {record.id}: {record.name}, {record.status}; it has no result yet")
+            status = status_of(house, "session", record.id, record.status)
+            say(f"Session {record.id}: {record.name}, {status}; it has no result yet")
             say(f"Resume: strop sessions resume {record.id}")
         else:
             print_result(found)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import dspy
 
 GRACE_S = 0.5
+SHOWN = 300
+"""Characters of a stranger's error that are shown: it may hold a whole prompt."""
 MAX_ERRORS = 1_000_000
 
 # DSPy reports progress through `print`, `tqdm` and its logger; a search reports through notes.
@@ -195,10 +197,7 @@ class Stage:
         if isinstance(error, RunStopped | StropError | KeyboardInterrupt):
             raise error
         if error is not None:
-            outage = _outage(error)
-            if outage is not None:
-                raise ProviderDown(outage.model, f"{outage.kind}: {outage.detail}") from error
-            raise SearchFailed(f"the algorithm broke: {type(error).__name__}: {error}") from error
+            raise _ended_by(error) from error
 
     def _read(self) -> Iterator[Any]:
         deadline: float | None = None
@@ -217,14 +216,23 @@ class Stage:
             yield item
 
 
-def _outage(error: BaseException) -> CallFailed | None:
-    """The provider's failure that broke the algorithm, if that is what broke it."""
+def _ended_by(error: BaseException) -> StropError:
+    """What broke the algorithm, in words: an outage, a prompt that is too long, or its own fault."""
     cause: BaseException | None = error
+    too_long: CallFailed | None = None
     while cause is not None:
-        if isinstance(cause, CallFailed) and cause.outage:
-            return cause
+        if isinstance(cause, CallFailed):
+            if cause.outage:
+                return ProviderDown(cause.model, f"{cause.kind}: {cause.detail}")
+            too_long = too_long or (cause if cause.kind == "context_window" else None)
         cause = cause.__cause__ or cause.__context__
-    return None
+    if too_long is not None:
+        return SearchFailed(
+            f"a prompt of the search does not fit the context window of {too_long.model} ({too_long.detail[:SHOWN]}): "
+            "give fewer or shorter examples, or take a model with a larger window"
+        )
+    told = " ".join(f"{type(error).__name__}: {error}".split())
+    return SearchFailed(f"the algorithm broke: {told if len(told) <= SHOWN else told[:SHOWN] + '…'}")
 
 
 class _End:

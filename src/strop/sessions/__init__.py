@@ -24,6 +24,7 @@ from strop.sessions.problem import Problem, from_prompt, from_task
 from strop.sessions.recommending import Decision, decide
 from strop.sessions.report import ReportFiles, write_reports
 from strop.sessions.report_keeping import check_place
+from strop.sessions.report_words import only_practice
 from strop.sessions.result import (
     IterationResult,
     ModelResult,
@@ -81,6 +82,7 @@ __all__ = [
     "from_prompt",
     "from_task",
     "hooking",
+    "only_practice",
     "parse_hook",
     "performance",
     "recall",

@@ -89,6 +89,7 @@ def _model(one: Contestant, lines: list[Line], status: SessionStatus) -> ModelRe
     ended = one.status
     if ended == "running":
         ended = "completed" if status == "completed" or one.test_after is not None else "stopped"
+        ended = "budget_exceeded" if ended == "stopped" and status == "budget_exceeded" else ended
     return ModelResult(
         name=one.name,
         provider=one.config.provider,

@@ -28,7 +28,7 @@ from strop.runs import TaskSpec, full_model_name
 
 class ModelProvider(StrEnum):
     """Who serves a model. The first four are the guide's; `EMBEDDED` are the offline models of this package, `OTHER`
-    any model that is named in full (`groq/llama-3.3-70b-versatile`, `ollama_chat/qwen3`)."""
+    any model that is named in full (`groq/openai/gpt-oss-120b`, `ollama_chat/qwen3`)."""
 
     CLAUDE = "claude"
     GPT4 = "gpt4"
@@ -92,7 +92,7 @@ class ModelConfig(SessionSpec):
     provider: ModelProvider = ModelProvider.OTHER
     """Who serves it. Left out, the name says it."""
     model: str = Field(min_length=1)
-    """The provider's own name (`claude-sonnet-4-5`), or a full one (`groq/llama-3.3-70b`, `embedded/small`)."""
+    """The provider's own name (`claude-sonnet-4-5`), or a full one (`groq/openai/gpt-oss-120b`, `embedded/small`)."""
     api_key: SecretStr | None = Field(default=None, exclude=True)
     """The key itself, if it is not in the environment. Kept in memory only: never stored, logged or reported."""
     name: str | None = Field(default=None, min_length=1, max_length=80)
@@ -267,12 +267,22 @@ class Signature(SessionSpec):
 DSPySignature = Signature
 
 
+_WORDING = {
+    "extra_forbidden": "there is no such key",
+    "missing": "is missing",
+    "too_short": "needs at least one",
+    "finite_number": "must be a finite number",
+}
+"""What pydantic's kinds of fault are called here."""
+
+
 def _told(what: str, error: ValidationError) -> str:
     """Every fault with its key, and never the value of a key."""
     lines: list[str] = []
     for fault in error.errors(include_url=False, include_input=False):
         where = ".".join(str(part) for part in fault["loc"])
         says = re.sub(r"^Value error, ", "", str(fault["msg"]))
+        says = _WORDING.get(fault["type"], says)
         lines.append(f"{where}: {says}" if where else says)
     return f"{what}: " + "; ".join(lines)
 

@@ -92,9 +92,11 @@ def _one(text: str, judge: Judge | None) -> Constraint:
     if judge is not None and meant is None and len(text.split()) > 1:
         return _judged(text, judge)
     hint = f"known: {GRAMMAR}; {BY_JUDGE if judge is None else IN_WORDS}"
-    raise SettingsError(
-        f"constraint {text!r} is not understood", hint=f"did you mean {meant}:? {hint}" if meant else hint
-    )
+    if make is not None:
+        hint = f"it needs a value, as in {_EXAMPLES[kind.strip().lower()]}"
+    elif meant:
+        hint = f"did you mean {meant}:? {hint}"
+    raise SettingsError(f"constraint {text!r} is not understood", hint=hint)
 
 
 def _judged(text: str, judge: Judge) -> Constraint:
@@ -281,3 +283,7 @@ _KINDS: dict[str, Callable[[str, str], Callable[[str], bool]]] = {
     "one_of": _one_of,
     "json_schema": _json_schema,
 }
+_EXAMPLES = {
+    "contains": "contains:kettle", "min_length": "min_length:20", "max_length": "max_length:200",
+    "regex": "regex:^[A-Z]", "one_of": "one_of:yes|no", "json_schema": 'json_schema:{"type": "object"}',
+}  # fmt: skip

@@ -21,6 +21,7 @@ from strop.sessions.racing import Race, gain_p_value, halving, screened
 from strop.sessions.result import Carried, Transfer
 from strop.sessions.steady import steadily
 from strop.sessions.steps import iteration
+from strop.sessions.wording import points
 from strop.stats import holm
 
 if TYPE_CHECKING:
@@ -161,16 +162,16 @@ def _decide(attempt: SessionAttempt, one: Contestant, crossed: list[Crossed]) ->
 
 def _why(each: Crossed, p: float, proven: list[Crossed], winner: Crossed | None) -> str:
     if each is winner:
-        return f"kept: {100 * (each.race.after - each.race.before):+.1f} points, p = {p:.2g}"
+        return f"kept: {points(each.race.after - each.race.before)} points, p = {p:.2g}"
     if each in proven:
-        return f"helps too ({100 * (each.race.after - each.race.before):+.1f} points), but less than the one kept"
+        return f"helps too ({points(each.race.after - each.race.before)} points), but less than the one kept"
     if not each.race.whole:
         ahead = each.race.after > each.race.before
         why = "another one was ahead of it" if ahead else "no promise"
         return f"refused: {why} on the first {len(each.race.dev.rows)} examples"
     if each.race.after <= each.race.before:
-        return f"refused: {100 * (each.race.after - each.race.before):+.1f} points"
-    return f"refused: {100 * (each.race.after - each.race.before):+.1f} points are no evidence, p = {p:.2g}"
+        return f"refused: {points(each.race.after - each.race.before)} points"
+    return f"refused: {points(each.race.after - each.race.before)} points are no evidence, p = {p:.2g}"
 
 
 def _note(

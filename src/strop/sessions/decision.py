@@ -17,6 +17,7 @@ from strop.errors import BadInput
 from strop.sessions.comparing import Compared, Contender, at_most_worse_p, compare, group_means
 from strop.sessions.measures import LatencyProfile, answered_ms, cost_per_quality, latency_profile
 from strop.sessions.result import ModelResult, SealedScores, SessionResult
+from strop.sessions.wording import with_true_minus
 from strop.stats import LOOKS_AT_MOST, holm, judge_paired, look_alpha, mean_interval
 
 MARGIN = 0.02
@@ -269,7 +270,7 @@ def _gain(one: ModelResult, look: int, seed: int) -> Gain | None:
     return Gain(
         name=one.name, verdict=found.verdict, baseline=before.mean, optimized=after.mean, change=found.change,
         low=found.ci95[0], high=found.ci95[1], p_value=found.p_value, p_adjusted=found.p_value, method=found.method,
-        reason=found.reason,
+        reason=with_true_minus(found.reason),
     )  # fmt: skip
 
 

@@ -9,13 +9,14 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from strop.errors import BadInput, Fenced, LeaseHeld, RunFailed, RunStopped, StropError
-from strop.gateway import Gateway
+from strop.errors import BadInput, Fenced, LeaseHeld, RunFailed, RunStopped, SettingsError, StropError
+from strop.gateway import Gateway, pico, usd
 from strop.runs import Journal, importing_from
 from strop.sessions.assembling import assemble, statistics
 from strop.sessions.attempt import SessionAttempt
 from strop.sessions.baseline import measure_baselines
 from strop.sessions.benchmark import benchmark
+from strop.sessions.collector import statistics_of
 from strop.sessions.config import TrainingConfig, TrainingPhase
 from strop.sessions.contestant import Contestant
 from strop.sessions.crossing import carry_across
@@ -31,6 +32,7 @@ from strop.sessions.rounds import optimise
 from strop.sessions.slots import Traffic
 from strop.sessions.telling import Teller
 from strop.sessions.watch import watching
+from strop.sessions.wording import money
 from strop.store import Lease, Store
 
 LEASE_S = 60.0
@@ -130,6 +132,7 @@ class Engine:
             spent_before=0,
         )  # fmt: skip
         attempt.judge = _judge(attempt)
+        _affords(attempt)
         open_all(attempt)
         for scope in [one.scope for one in contestants] + ([attempt.judge.scope] if attempt.judge else []):
             ledger.settle_lost(scope, lease)
@@ -174,23 +177,26 @@ class Engine:
         """Store and tell how it ended. A process that lost its session writes nothing."""
         status, why = _status(attempt)
         self.gateway.ledger.writer.flush(attempt.lease)
-        result = assemble(attempt, status, why)
+        result, whole = assemble(attempt, status, why), attempt.record.found
+        if status != "completed" and whole is not None and whole.status == "completed":
+            # It was complete and was only answered once more: what ended that takes no decision back.
+            result, status, why = whole, "completed", whole.why
         self.journal.end(
             attempt.record.id, attempt.lease, status=status, seconds=result.duration_s - attempt.record.seconds,
             result=result, error=None if status == "completed" else why,
         )  # fmt: skip
-        text, figures = markdown(result, redact=self.gateway.redact), statistics(attempt)
-        milliseconds = 1000 * result.duration_s
+        text, milliseconds = markdown(result, redact=self.gateway.redact), 1000 * result.duration_s
+        comparison = {one.name: statistics_of(one.name, one.provider, one.iterations) for one in result.models}
         attempt.tell(
             Report(
-                report=text, comparison=figures.comparison, best_model=result.best_model,
+                report=text, comparison=comparison, best_model=result.best_model,
                 total_cost=result.total_cost_usd, duration=milliseconds,
             )
         )  # fmt: skip
         if attempt.config.enable_hooks_integration:
-            attempt.tell(HooksIntegration(value=stored_value(result, figures.comparison)))
+            attempt.tell(HooksIntegration(value=stored_value(result, comparison)))
         if status == "stopped":
-            attempt.tell(Stopped(statistics=figures))
+            attempt.tell(Stopped(statistics=statistics(attempt)))
         else:
             attempt.tell(
                 Complete(
@@ -226,6 +232,16 @@ def _contestants(config: TrainingConfig, id: str) -> list[Contestant]:
         )
         for index, (name, one) in enumerate(zip(config.names, config.models, strict=True))
     ]
+
+
+def _affords(attempt: SessionAttempt) -> None:
+    """Raises SettingsError when a session that goes on is given less money than it has spent."""
+    limit, spent = attempt.config.cost_budget, attempt.gateway.budgets.read(node(attempt))
+    if limit is not None and spent is not None and pico(limit) < spent.spent:
+        raise SettingsError(
+            f"{money(usd(spent.spent))} are spent already, more than a budget of {money(limit)}",
+            hint="--budget raises what the whole session may cost",
+        )
 
 
 def _judge(attempt: SessionAttempt) -> SessionJudge | None:

@@ -80,7 +80,7 @@ class Worker:
         found, self._outcomes = self._outcomes, []
         failed = [each for each in found if not each.ok]
         if failed:
-            more = f" (and {len(failed) - 1} more failures)" if len(failed) > 1 else ""
+            more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
             return Outcome(ok=False, detail=failed[0].detail + more, hung=any(each.hung for each in failed))
         return found[-1] if found else None
 

@@ -24,13 +24,15 @@ _keys_lock = threading.Lock()
 
 
 def settings_of(config: ModelConfig, timeout_ms: float) -> ModelSettings:
-    """The gateway's settings of a model. A key that was given is named here, never held."""
+    """The gateway's settings of a model. A key that was given is named here, never held. OpenAI's reasoning models have
+    a temperature and a length of answers of their own; the usual defaults are not sent to them."""
+    own = ModelSettings(model=config.full_name).reasoning_family
     return ModelSettings(
         model=config.full_name,
         api_base=config.api_base,
         api_key_env=f"STROP_SESSION_KEY_{next(_numbers)}" if config.api_key else config.api_key_env,
-        temperature=config.temperature,
-        max_tokens=config.max_tokens,
+        temperature=None if own and "temperature" not in config.model_fields_set else config.temperature,
+        max_tokens=None if own and "max_tokens" not in config.model_fields_set else config.max_tokens,
         requests_per_minute=config.requests_per_minute,
         timeout_s=timeout_ms / 1000,
         retries=config.retries,

@@ -71,6 +71,7 @@ def forecast(config: TrainingConfig, problem: Problem, prices: PriceTable) -> Fo
     plain, shown = ([p.cost(use) + j for p, use, j in zip(found, mine, judging, strict=True)] for mine in uses)
     limit = None if config.cost_budget is None else pico(config.cost_budget)
     dev = dev_size(min(config.dev_samples, len(problem.split.dev)), limit, sum(plain))
+    first = dev if limit is None or not sum(plain) else min(dev, int(limit / sum(plain)))
     wanted = min(config.benchmark_samples, len(problem.split.test))
     pair = sum(plain) + sum(shown)
     samples, search = wanted, None
@@ -91,18 +92,18 @@ def forecast(config: TrainingConfig, problem: Problem, prices: PriceTable) -> Fo
         calls = sum(calls for calls, _ in each_round[n][: rounds[n]])
         cost = sum(cost for _, cost in each_round[n][: rounds[n]])
         sealed = samples * (2 if rounds[n] or crossed else 1)
-        total = dev * plain[n] + cost + crossed * shown[n] + samples * plain[n] + (sealed - samples) * shown[n]
+        total = first * plain[n] + cost + crossed * shown[n] + samples * plain[n] + (sealed - samples) * shown[n]
         models.append(
             ModelForecast(
                 name=name,
                 model=price.model,
                 usd_per_call=usd(plain[n]),
-                baseline_calls=dev,
+                baseline_calls=first,
                 rounds=rounds[n],
                 calls_per_round=calls // max(1, rounds[n]),
                 transfers=transfers,
                 benchmark_calls=sealed,
-                iterations=dev + calls + crossed + sealed,
+                iterations=first + calls + crossed + sealed,
                 cost_usd=usd(int(total)),
                 budget_iterations=None if limit is None or not plain[n] else int(limit / len(found) / plain[n]),
             )

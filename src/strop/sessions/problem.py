@@ -26,6 +26,8 @@ SIGNATURE = "input -> output"
 EXAMPLES_TO_SPLIT = 12
 """Fewer examples than this are shown to the models and not used to measure them: too few to hold any back."""
 DEV_SAMPLES = 12
+SHORTEST_KEY = 8
+"""A key of fewer characters is looked for nowhere: it would be found in any text."""
 SHOWN = 24
 """Examples in the prompt of a program that its rounds have improved, as a rule."""
 
@@ -107,11 +109,12 @@ def from_prompt(prompt: str, signature: Signature, config: TrainingConfig, *, me
     to the models, and what is measured are samples of the prompt itself, by `metric` or by the quality of the outputs.
 
     Raises:
-        BadInput: no prompt.
+        BadInput: no prompt, or a model's key stands in it.
         SettingsError: a constraint that is not understood.
     """
     if not prompt.strip():
         raise BadInput("the prompt is empty", hint="session.run('Write a product description ...', signature)")
+    _without_keys(prompt, signature, config)
     judge = None if config.judge_model is None else Judge(config.judge_model)
     constraints = parse(signature.constraints, judge=judge)
     # A metric of the caller's own decides alone: then the rules are only told to the models.
@@ -143,6 +146,20 @@ def from_prompt(prompt: str, signature: Signature, config: TrainingConfig, *, me
         judge=judge if judged else None,
         judged=judged,
     )
+
+
+def _without_keys(prompt: str, signature: Signature, config: TrainingConfig) -> None:
+    """Raises BadInput when a key of the config stands in what the models would be sent and the database would keep."""
+    shown = [part for one in signature.examples for part in (one.input, one.output)]
+    texts = [prompt, signature.name, signature.input, signature.output, *signature.constraints, *signature.objectives]
+    models = [(f"the model {name!r}", one) for name, one in zip(config.names, config.models, strict=True)]
+    for whose, one in (*models, ("the prompt model", config.prompt_model), ("the judge", config.judge_model)):
+        key = one.api_key.get_secret_value() if one is not None and one.api_key is not None else ""
+        if len(key) >= SHORTEST_KEY and any(key in text for text in (*texts, *shown)):
+            raise BadInput(
+                f"the API key of {whose} stands in the prompt or its signature",
+                hint="take it out: prompts are sent to every model and kept in the database",
+            )
 
 
 def _samples(signature: Signature, part: str, n: int) -> Dataset:

@@ -160,7 +160,7 @@ def _highest(found: Comparison, leader: Ranked) -> str:
     )
     said += f" and is shown to be better than {listed(better)}, but" if better else ", but"
     names = listed([one.name for one in others])
-    said += f" it is not shown to be better than {names}: {closest.name} is {_gap(compared)} behind, "
+    said += f" it is not shown to be better than {names}: {closest.name} {_behind(compared)}, "
     return f"{said}p {p_value(compared.p_value)}{_more_examples(compared, found)}."
 
 
@@ -183,6 +183,12 @@ def _more_examples(compared: Compared, found: Comparison) -> str:
 
 def _score(one: Ranked) -> str:
     return f"{percent(one.score)}, 95% interval {percent(one.low)} to {percent(one.high)}"
+
+
+def _behind(compared: Compared) -> str:
+    if plain_points(compared.gap) != "0":
+        return f"is {_gap(compared)} behind"
+    return f"has {'the same' if compared.gap < 1e-9 else 'nearly the same'} measured score"
 
 
 def _gap(compared: Compared) -> str:

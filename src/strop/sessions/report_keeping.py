@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,8 +30,12 @@ def check_place(path: Path) -> None:
     """Look before anything is paid for whether a report can be named like `path`, whose ending does not matter.
 
     Raises:
-        BadInput: one of its three files is there already and is no report of a session.
+        BadInput: one of its three files is there already and is no report of a session, or none can be written there.
     """
+    folder = path.absolute().parent
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise BadInput(f"no report can be written to {folder}", hint="name another file with -o")
     for file in named_like(path):
         if file.exists() and session_of(file) is None:
             raise BadInput(

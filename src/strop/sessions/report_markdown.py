@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from strop.sessions import report_words as words
 from strop.sessions.collector import comparison_lines, statistics_of
-from strop.sessions.result import SessionResult
+from strop.sessions.measures import performance, training_metrics
+from strop.sessions.result import ModelResult, ModelStatistics, SessionResult
 from strop.sessions.wording import (
     NONE,
     cell,
@@ -32,7 +34,7 @@ LAST_ITERATIONS = 20
 
 def render_markdown(result: SessionResult, decision: Decision, generated: datetime) -> str:
     """The whole report; `result` must be free of secrets already."""
-    comparison = {one.name: statistics_of(one.name, one.provider, one.iterations) for one in result.models}
+    comparison = {one.name: _figures(one) for one in result.models}
     lines = [
         "# Training Session Report",
         "",
@@ -59,6 +61,15 @@ def render_markdown(result: SessionResult, decision: Decision, generated: dateti
         "",
     ]
     return "\n".join(lines)
+
+
+def _figures(one: ModelResult) -> ModelStatistics:
+    """A model's iterations in the guide's terms, with the cost and the training figures of the other reports."""
+    return replace(
+        statistics_of(one.name, one.provider, one.iterations),
+        total_cost=performance(one).cost,
+        **asdict(training_metrics(one)),
+    )
 
 
 def _summary(result: SessionResult) -> list[str]:

@@ -63,7 +63,7 @@ def notes(result: SessionResult, decision: Decision) -> list[str]:
             f"{money(spent.cost_usd + spent.uncertain_usd)} of the session's cost, none of a model's. "
             "It is a model's opinion."
         )
-    if result.practice:
+    if only_practice(result):
         said.append(
             "Small offline models at practice prices, never billed. Their scores say nothing about real models."
         )
@@ -73,6 +73,12 @@ def notes(result: SessionResult, decision: Decision) -> list[str]:
             f"{LOOKS_AT_MOST} only fresh examples will do."
         )
     return said
+
+
+def only_practice(result: SessionResult) -> bool:
+    """Whether all models that were measured on the sealed examples are small offline ones, whoever else failed."""
+    measured = [one for one in result.models if one.best_test is not None and one.best_test.scores]
+    return result.practice or (bool(measured) and all(one.model.startswith("embedded/") for one in measured))
 
 
 def gained(binary: bool) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +100,7 @@ class TrainingSession:
         self._hooks.append(hook_of(hook, events))
         return self
 
-    def run(self, prompt: str | None = None, signature: Signature | None = None) -> SessionResult:
+    def run(self, prompt: str | None = None, signature: Signature | Mapping[str, Any] | None = None) -> SessionResult:
         """Train: the prompt of a signature, or the config's own task. Returns when the session has ended.
 
         Raises:
@@ -117,7 +117,9 @@ class TrainingSession:
             record = engine.create(self.config, problem)
             return self._carried_out(engine, problem, record)
 
-    async def run_async(self, prompt: str | None = None, signature: Signature | None = None) -> SessionResult:
+    async def run_async(
+        self, prompt: str | None = None, signature: Signature | Mapping[str, Any] | None = None
+    ) -> SessionResult:
         """`run`, awaited."""
         return await asyncio.to_thread(self.run, prompt, signature)
 
@@ -199,8 +201,8 @@ class TrainingSession:
             total_usd=usd(attempt.spent_pico()), by_model_usd={name: usd(pico) for name, pico in spent.items()}
         )
 
-    def problem(self, prompt: str | None = None, signature: Signature | None = None) -> Problem:
-        """What the models will work on.
+    def problem(self, prompt: str | None = None, signature: Signature | Mapping[str, Any] | None = None) -> Problem:
+        """What the models will work on. A signature may be a mapping of its keys, in the guide's spelling or ours.
 
         Raises:
             BadInput: neither a prompt with its signature nor a task.
@@ -212,7 +214,8 @@ class TrainingSession:
                 raise BadInput(
                     "a prompt needs a signature", hint="session.run(prompt, Signature(input=..., output=...))"
                 )
-            return from_prompt(prompt, signature, self.config, metric=built)
+            words = signature if isinstance(signature, Signature) else Signature(**signature)
+            return from_prompt(prompt, words, self.config, metric=built)
         if self.config.task is None:
             raise BadInput("there is nothing to train on", hint="run(prompt, signature), or TrainingConfig(task=...)")
         if self.config.judge_model is not None:

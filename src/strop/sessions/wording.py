@@ -23,6 +23,11 @@ def points(share: float | None) -> str:
     return NONE if share is None else f"{round(100 * share, 1) + 0.0:+.1f}".replace("-", "−")
 
 
+def with_true_minus(text: str) -> str:
+    """A sentence of numbers made elsewhere, with the minus that is used here (`-8.3`, but not `1e-05`)."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
+
+
 def plain_points(share: float) -> str:
     """A distance in points, without a sign."""
     return f"{abs(100 * share):.1f}".removesuffix(".0")

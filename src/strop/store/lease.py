@@ -64,6 +64,13 @@ class Lease:
             connection.execute(store.upsert(leases, ["name"], columns), row)
         return cls(store=store, name=name, owner=owner, epoch=epoch, ttl_s=ttl_s, clock=clock)
 
+    @staticmethod
+    def is_held(store: Store, name: str, clock: Clock = time.time) -> bool:
+        """Whether `name` has an owner now who is not surely dead."""
+        with store.read() as connection:
+            held = connection.execute(select(leases).where(leases.c.name == name)).one_or_none()
+        return held is not None and held.expires_at > _moment(clock()) and not _process(held).is_surely_dead()
+
     def renew(self) -> None:
         """Own it for another `ttl_s` from now, also when it has run out and nobody took it. Raises Fenced."""
         self._set_expiry(self.clock() + self.ttl_s)
