@@ -47,7 +47,7 @@ OTHER_BILLING = re.compile(
 )
 # Superseded for years, or a size class ("together-ai-up-to-4b") instead of a model.
 OLD = re.compile(
-    r"ft:|gpt-3\.5|gpt-4(-|$)|/o1|gemini-exp|gemma-?2|learnlm|together-ai-|llama-?2|llama-3-|llama-3\.[12]|codellama|wizardlm"
+    r"ft:|gpt-3\.5|gpt-4-(?!turbo$)|/o1|gemini-exp|gemma-?2|learnlm|together-ai-|llama-?2|llama-3-|llama-3\.[12]|codellama|wizardlm"
     r"|phi-|hermes-2|mixtral|mistral-7b|magnum|qwen-?2|qwen-72|deepseek-coder|claude-3|-distill-|-base-|-1\.5b",
     re.IGNORECASE,
 )

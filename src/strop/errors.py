@@ -28,6 +28,7 @@ Exit code 1 is an unexpected error (a bug), 130 is Ctrl-C. `RunStopped` is no er
 unwinds a search from inside, because DSPy's algorithms swallow ordinary exceptions.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 
@@ -105,13 +106,18 @@ class PriceUnknown(StropError):
     exit_code = 2
     http_status = 422
 
-    def __init__(self, model: str) -> None:
-        super().__init__(
-            f"no price is known for model {model!r}",
-            hint=f"add it to prices.yaml beside strop.yaml, in USD per million tokens:\n"
-            f"  {model}: {{input: 0.15, output: 0.60}}\n"
-            f"for a model that you run yourself: {{input: 0, output: 0}}",
-        )
+    def __init__(self, model: str, *, near: str | None = None, embedded: Sequence[str] = ()) -> None:
+        """`near` is a known name that may be meant; `embedded` has the embedded models when `model` should be one."""
+        if embedded:
+            super().__init__(f"there is no embedded model {model!r}", hint=f"there are {', '.join(embedded)}")
+        else:
+            super().__init__(
+                f"no price is known for model {model!r}",
+                hint=f"{'' if near is None else f'did you mean {near!r}? else '}"
+                "add it to prices.yaml beside strop.yaml, in USD per million tokens:\n"
+                f"  {model}: {{input: ..., output: ...}}\n"
+                "for a model that you run yourself: {input: 0, output: 0}",
+            )
         self.model = model
 
 

@@ -1,12 +1,22 @@
 """config.yaml: the document's own file works key by key, and a mistake is told with its line and the right name."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from strop import examples
-from strop.agents.config import CANDIDATES, CONFIG_FILE, AgentConfig, ConfigFile, load_config, need_config
-from strop.errors import BadInput, TaskFileError
+from strop.agents.config import (
+    CANDIDATES,
+    CONFIG_FILE,
+    AgentConfig,
+    ConfigFile,
+    WeightName,
+    load_config,
+    need_config,
+)
+from strop.errors import BadInput, MetricError, TaskFileError
+from strop.metrics import build
 from strop.optimizers import find, names, settings_of
 from strop.runs import TaskFile
 
@@ -145,6 +155,24 @@ def test_an_ollama_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("val_split: 0.8", "val_split: 0.5", 1, "train_split and val_split must add up to 1, not 0.7"),
         ("temperature", "temprature", 13, "unknown key `models.target.temprature`; did you mean `temperature`?"),
         ('api_key_env: "A', 'api_key: "A', 19, "keys stay in the environment or `.env`"),
+        (
+            "    success: ",
+            "    sucess: ",
+            29,
+            "unknown key `optimization.metric_weights.sucess`; did you mean `success`?",
+        ),
+        (
+            "    efficiency:",
+            "    x: 1\n    efficiency:",
+            30,
+            "unknown key `optimization.metric_weights.x`; known: success,",
+        ),
+        (
+            "success: 0.5",
+            "success: -1",
+            29,
+            "`optimization.metric_weights.success`: -1 should be greater than or equal",
+        ),
         ("  raw_dir", "  target: x\n  raw_dir", 2, "unknown key `data.target`; it belongs at `models.target`"),
     ],
 )
@@ -153,7 +181,20 @@ def test_mistakes(tmp_path: Path, old: str, new: str, line: int, told: str) -> N
     with pytest.raises(TaskFileError) as caught:
         load(tmp_path, DOCUMENT.replace(old, new, 1))
     assert told in str(caught.value)
+    assert "[key]" not in str(caught.value)
     assert caught.value.line == line
+
+
+def test_weights_are_those_of_the_metric(tmp_path: Path) -> None:
+    parts = get_args(WeightName)
+    assert build({"name": "coding_agent", "weights": dict.fromkeys(parts, 1.0)}).name == "coding_agent"
+    for text in ("{success: 0}", "{}"):
+        with pytest.raises(TaskFileError, match=r"config.yaml:3: .optimization.metric_weights"):
+            load(tmp_path, TARGET + f"optimization: {{metric_weights: {text}}}\n")
+    with pytest.raises(MetricError) as refused:
+        build({"name": "coding_agent", "weights": {"x": 1.0}})
+    assert all(part in str(refused.value) for part in parts)
+    assert str(refused.value).count("'") == 2 * (len(parts) + 2)
 
 
 @pytest.mark.parametrize(

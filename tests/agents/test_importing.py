@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -105,6 +107,36 @@ def test_what_cannot_be_read_is_named_and_stops_nothing(archive, tmp_path: Path)
     log(tmp_path, "bad", "now it is good")
     import_history(archive, Wanted(paths=[tmp_path]))
     assert {Path(refusal.source).name for refusal in archive.refusals()} == {"empty.json", "other.json"}
+
+
+@pytest.mark.parametrize("client", [None, "log"])
+def test_a_pipe_among_the_logs_is_refused_by_name_and_not_waited_for(archive, tmp_path: Path, client: str | None):
+    def hangs(*_: object) -> None:
+        pytest.fail("the import waits for the pipe")
+
+    log(tmp_path, "good", "add a page")
+    os.mkfifo(tmp_path / "apipe.jsonl")
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(5)
+    try:
+        report = import_history(archive, Wanted(paths=[tmp_path], client=client))
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert [(Path(each.source).name, "pipe" in each.reason) for each in report.refusals] == [("apipe.jsonl", True)]
+    assert (report.sessions, archive.counts().examples) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [("a.json", "{", 1), ("b.json", '{\n "a": 1,\n "b": oops\n}', 3), ("c.jsonl", '{"a": 1]\n{}\n', 1)],
+)
+def test_broken_json_is_called_so_with_its_line(archive, tmp_path: Path, name: str, content: str, line: int):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=rf"{name}:{line}: it is invalid JSON"):
+        import_history(archive, Wanted(paths=[tmp_path]))
+    (refusal,) = archive.refusals()
+    assert (refusal.line, "invalid JSON" in refusal.reason) == (line, True)
 
 
 def test_what_could_not_be_read_is_counted_again_while_its_file_is_unchanged(archive, tmp_path: Path):

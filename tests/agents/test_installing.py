@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -94,6 +95,21 @@ def test_an_opencode_agent_is_installed_and_made_the_default(home: Path) -> None
         b'"agent": {},\r\n', b'"agent": {},\r\n  "default_agent": "qwen2.5-coder-7b",\r\n'
     )
     assert list(installed(place)) == ["qwen2.5-coder-7b"]
+
+
+@pytest.mark.parametrize("form", ["opencode", "jsonc"])
+def test_a_newer_prompt_stays_the_default_agent_without_being_told_again(home: Path, form: str) -> None:
+    place = user_place(home)
+    assert place.settings is not None
+    place.settings.write_bytes(SETTINGS.replace(b'"agent": {}', b'"default_agent": "plan", "agent": {}'))
+    before = tree(home)
+    put_in(place, format=form, default=True)
+    put_in(place, format=form, said={"demos": [DEMO]})
+    assert load(place.settings.read_text())["default_agent"] == "mine"
+    put_in(place, "other", format=form)
+    assert load(place.settings.read_text())["default_agent"] == "mine"
+    uninstall(place)
+    assert tree(home) == before
 
 
 CHOICES: list[tuple[str, dict[str, Any]]] = [
@@ -261,7 +277,7 @@ def test_an_agent_of_the_users_own_is_not_overwritten_unasked(home: Path) -> Non
     own.parent.mkdir()
     own.write_text("---\nmode: all\n---\nMine.\n")
     before = tree(home)
-    with pytest.raises(BadInput, match="not installed by Strop"):
+    with pytest.raises(BadInput, match=f"^{re.escape(str(own))} is there already and was not installed by Strop"):
         put_in(place)
     assert tree(home) == before
     put_in(place, backup=True)
@@ -282,7 +298,7 @@ def test_an_edited_agent_is_kept_aside_when_it_is_forced_away(home: Path) -> Non
     with pytest.raises(BadInput, match="was changed by somebody"):
         uninstall(place)
     assert uninstall(place, force=True).notices == (
-        "agent/mine.md had been changed: what it was is kept as agent/mine.md.changed",
+        f"{agent} had been changed: what it was is kept as {agent}.changed",
     )
     assert tree(place.root / "agent") == {"mine.md.changed": b"edited"}
 
@@ -324,8 +340,9 @@ def test_what_opencode_would_die_on_is_told(home: Path) -> None:
         put_in(place, default=True)
     assert not place.state.exists()
     for name in ("build", "Plan"):
-        with pytest.raises(BadInput, match="OpenCode's own"):
+        with pytest.raises(BadInput, match="OpenCode's own") as refused:
             put_in(place, name)
+        assert "--name" not in (refused.value.hint or "")
     with pytest.raises(BadInput, match="only an OpenCode agent"):
         put_in(user_place(home, "claude-code"), default=True)
     with pytest.raises(BadInput, match="does not read"):

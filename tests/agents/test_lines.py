@@ -25,7 +25,11 @@ def test_bad_lines_are_refused_one_by_one_and_the_rest_is_read(tmp_path: Path) -
     path = tmp_path / "a.jsonl"
     first, good, binary, cut = read(path, b'{a}\n{"a": 1}\n\0\1\2\n{"a": "x')
     assert good == (2, {"a": 1})
-    for found, line, reason in ((first, 1, "no JSON"), (binary, 3, "binary"), (cut, 4, "breaks off in the middle")):
+    for found, line, reason in (
+        (first, 1, "invalid JSON"),
+        (binary, 3, "binary"),
+        (cut, 4, "breaks off in the middle"),
+    ):
         assert isinstance(found, Refusal)
         assert (found.source, found.line) == (str(path), line)
         assert reason in found.reason

@@ -285,3 +285,32 @@ def test_looking_around_makes_no_database(tmp_path: Path) -> None:
         done = strop(*words, "-C", tmp_path, "--json")
         assert done.code == 0, done.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("metric: accuracy", "metric: acuracy", "there is no metric 'acuracy'"),
+        ("algorithm: miprov2\n", "algorithm: mipro9\n", "there is no algorithm 'mipro9'"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_an_unknown_name_is_told_with_its_line(tmp_path: Path, old: str, new: str, told: str, more: list[str]) -> None:
+    text = (small_task(tmp_path, {old: new}) / "strop.yaml").read_text()
+    line = text[: text.index(new)].count("\n") + 1
+    done = strop("optimize", tmp_path, "--quiet", *more)
+    assert done.code == 2
+    assert f"strop.yaml:{line}: {told}" in done.err
+    assert "algorithm" not in told or "known: auto, labeledfewshot" in done.err
+    if "algorithm" in told:
+        typed = strop("optimize", tmp_path, "--algorithm", "mipro8", *more)
+        assert "error: there is no algorithm 'mipro8'" in typed.err
+
+
+def test_an_embedded_model_that_there_is_not(home: Path) -> None:
+    done = strop("optimize", home, "--model", "embedded/huge", "--dry-run")
+    assert done.code == 2
+    assert done.err == (
+        "error: there is no embedded model 'embedded/huge'\n"
+        "hint: there are embedded/small, embedded/medium, embedded/large\n"
+    )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from strop.cli.running import exit_code, next_steps
-from strop.cli.verdict import points, verdict_block
+from strop.cli.verdict import points, print_result, verdict_block
 from strop.errors import (
     BudgetExceeded,
     ConstraintsUnmet,
@@ -99,6 +99,27 @@ def test_a_program_that_cost_nothing_has_no_percentage() -> None:
 @pytest.mark.parametrize(("share", "text"), [(0.0754, "+7.5"), (-0.02, "-2.0"), (-0.0001, "+0.0"), (0, "+0.0")])
 def test_points_carry_a_sign_and_never_minus_zero(share: float, text: str) -> None:
     assert points(share) == text
+
+
+AGAINST = {"version": 2, "change": 0.0, "ci95": [-0.031, 0.031], "p_value": 0.69, "look": 5}
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            {"incumbent": AGAINST},
+            ": it was not shown better than that one (+0.0 points [-3.1, +3.1], p = 0.69, look 5).",
+        ),
+        ({"incumbent": None}, "."),
+        ({}, "."),
+    ],
+)
+def test_why_another_version_stays_active(more: dict[str, Any], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = data(version=4, ledger=[], **more)
+    kept["cost"] = {**kept["cost"], "uncertain_usd": 0}
+    print_result(kept, 200, next_steps=[])
+    assert f"Version 4 of t is kept; version 2 stays active{told}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from fractions import Fraction
 from importlib.util import find_spec
@@ -189,8 +190,29 @@ class TestTable:
         with pytest.raises(PriceUnknown, match="no price is known for model 'acme/x'") as unknown:
             PriceTable().price("acme/x")
         assert "acme/x: {input:" in (unknown.value.hint or "")
+        assert "did you mean" not in (unknown.value.hint or "")
+        assert set(re.findall(r"[\d.]*\d", unknown.value.hint or "")) == {"0"}  # a made-up price would be copied
         with pytest.raises(PriceUnknown):
             PriceTable().price("embedded/enormous")
+
+    @pytest.mark.parametrize(
+        ("slip", "meant"),
+        [("opnai/gpt-5-mini", "openai/gpt-5-mini"), ("Embedded/large", "embedded/large"), ("my/modle", "my/model")],
+    )
+    def test_a_near_miss_is_told_the_name_that_is_known(self, slip: str, meant: str) -> None:
+        with pytest.raises(PriceUnknown) as unknown:
+            PriceTable({"my/model": {"input": 1, "output": 1}}).price(slip)
+        assert (unknown.value.hint or "").startswith(f"did you mean {meant!r}? else add it to prices.yaml")
+
+    def test_an_unknown_embedded_model_has_no_price_to_add(self) -> None:
+        with pytest.raises(PriceUnknown, match="there is no embedded model 'embedded/lareg'") as unknown:
+            PriceTable().price("embedded/lareg")
+        assert unknown.value.hint == "there are embedded/small, embedded/medium, embedded/large"
+
+    def test_models_that_are_old_and_still_sold_have_a_price(self) -> None:
+        price = PriceTable().price("openai/gpt-4")
+        assert (price.input, price.output) == (pico(30) // 10**6, pico(60) // 10**6)
+        assert PriceTable().price("openai/gpt-4-turbo").output == pico(30) // 10**6
 
     def test_models_on_ones_own_machine_are_free(self) -> None:
         assert PriceTable().price("ollama_chat/qwen3").cost(TokenUse(input=10**6, output=10**6)) == 0

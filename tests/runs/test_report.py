@@ -246,6 +246,13 @@ def test_charts_stay_inside_their_frame(
         assert "nan" not in svg
 
 
+@pytest.mark.parametrize(("last", "shown"), [(1, ["1"]), (2, ["1", "2"]), (5, ["1", "2", "3", "4", "5"])])
+def test_the_search_chart_counts_candidates_that_there_are(last: int, shown: list[str]) -> None:
+    rows = [{"number": number, "score": 0.5, "n": 10, "origin": "o"} for number in range(1, last + 1)]
+    svg = search_chart(rows, {"n": 10, "baseline": 0.5})
+    assert re.findall(r'y="238\.0"[^>]*>([^<]*)<', svg) == shown
+
+
 def test_a_two_by_two_picture_needs_right_and_wrong() -> None:
     test = samples.improved()["test"]
     assert outcome_chart({**test, "method": "paired t and bootstrap-t, one-sided"}) == ""

@@ -158,6 +158,24 @@ def test_a_better_active_version_is_not_replaced_by_a_worse_one():
         assert other.verdict == "IMPROVED"
         assert other.data["version"] == 3
         assert other.data["active_version"] == 2
+        against = other.data["incumbent"]
+        assert (against["version"], against["change"], against["look"]) == (2, 0.0, 3)
+        assert against == w.runner.journal.stages(other.run_id)["incumbent"]
+        assert first.data["incumbent"] is None
+
+
+def test_an_unchanged_program_is_told_how_often_the_test_set_was_opened():
+    def one_demo_confuses(request, rollout, index):
+        confused = len(request.messages) == 3  # two are the demo
+        return respond("no idea") if confused else knows_with_demos(request, rollout, index)
+
+    with works(one_demo_confuses) as w:
+        for k in (4, 3):
+            w.run(w.plan(algorithm={"name": "labeledfewshot", "k": k}))
+        unchanged = w.run(w.plan(algorithm={"name": "labeledfewshot", "k": 1}))
+        assert unchanged.data["version"] == 1
+        looks = w.runner.journal.looks(w.plan().split.test.fingerprint)
+        assert unchanged.data["test"]["look"] == looks == 3
 
 
 def test_a_budget_too_small_ends_early_without_a_claim():

@@ -31,7 +31,13 @@ _MEANT = {
     "threads": "concurrency", "num_threads": "concurrency", "output": "outputs", "model": "models",
 }  # fmt: skip
 
+WeightName = Literal[
+    "success", "efficiency", "correctness", "tool_validity", "plan_coherence", "first_action_match", "reasoning"
+]
+"""Of the coding metric's own parts; a test holds them to the metric."""
+
 Share = Annotated[float, Field(gt=0, lt=1)]
+Weight = Annotated[float, Field(ge=0)]
 Directory = Annotated[str, Field(min_length=1)]
 
 
@@ -177,7 +183,9 @@ class OptimizationConfig(_Settings):
     """COPRO: how often instructions are written anew from the scores of the old ones."""
     settings: dict[str, JsonValue] = {}
     """Further settings of the algorithm, as in strop.yaml."""
-    metric_weights: dict[str, float] = {"success": 0.5, "efficiency": 0.3, "correctness": 0.2}
+    metric_weights: dict[WeightName, Weight] = Field(
+        default={"success": 0.5, "efficiency": 0.3, "correctness": 0.2}, min_length=1
+    )
     """How much each part of the coding metric counts."""
     metric: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
     """A metric of your own instead, as `module:function`: fn(example, prediction, trace=None) -> 0..1."""
@@ -199,6 +207,13 @@ class OptimizationConfig(_Settings):
             return find(value).name
         except SettingsError as error:
             raise ValueError(f"{error.message}; {error.hint}") from None
+
+    @field_validator("metric_weights")
+    @classmethod
+    def _not_all_nothing(cls, value: dict[WeightName, float]) -> dict[WeightName, float]:
+        if not any(value.values()):
+            raise ValueError("not all weights can be 0")
+        return value
 
     @model_validator(mode="after")
     def _usable(self) -> Self:

@@ -258,7 +258,7 @@ class _Import:
         paths = self._wanted.paths
         if paths:
             where = " in " + ", ".join(map(str, paths))
-            why = f"; {self._refusals[0].source}: {self._refusals[0].reason}" if self._refusals else ""
+            why = f"; {self._refusals[0].where}: {self._refusals[0].reason}" if self._refusals else ""
             hint = "put JSON session logs there, check that they can be read and are valid JSON, or name another place"
             return DataError(f"No session logs found{where}{why}", hint=hint)
         client = self._wanted.client

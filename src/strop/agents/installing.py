@@ -115,6 +115,7 @@ def install(
     checks = _checked(exported, parts, choice, environment)
     with opened(place, change=not choice.dry_run) as keeper:
         notices = [] if choice.dry_run else list(keeper.recover())
+        parts += _kept_default(keeper, parts)
         plan = plan_install(keeper, parts, backup=choice.backup)
         about = {"format": exported.format, "mode": exported.mode, "sha256": exported.sha256}
         journal = plan.journal.model_copy(
@@ -173,7 +174,10 @@ def _exported(prompt: AgentPrompt, place: Place, choice: Choice) -> Exported:
         )
     exported = export(prompt, fmt, choice.mode, tools=choice.tools)
     if place.client == "opencode" and exported.mode == "replace" and exported.agent in OWN_AGENTS:
-        raise BadInput(f"{exported.agent!r} is an agent of OpenCode's own", hint="give another --name")
+        raise BadInput(
+            f"{exported.agent!r} is an agent of OpenCode's own",
+            hint="an agent is called as its prompt is: give the prompt another name, or --mode append",
+        )
     if choice.default and (place.client != "opencode" or exported.mode != "replace"):
         raise BadInput("only an OpenCode agent can be made the default one", hint="leave --default out")
     return exported
@@ -216,6 +220,15 @@ def _parts(
     if choice.default and place.settings is not None:
         found.append((place.settings, part("key", keys=("default_agent",), value=name)))
     return found
+
+
+def _kept_default(keeper: Keeper, parts: Sequence[tuple[Path, Part]]) -> list[tuple[Path, Part]]:
+    """The default agent stays the default one when a newer prompt takes its place."""
+    place, owner, keys = keeper.place, parts[0][1].owner, ("default_agent",)
+    if place.settings is None or any(part.keys == keys for _, part in parts):
+        return []
+    ours = [part for file in keeper.journal().files for part in file.parts]
+    return [(place.settings, part) for part in ours if part.owner == owner and part.keys == keys]
 
 
 def _checked(
@@ -291,4 +304,5 @@ def _still_default(
         return []
     if named not in gone:
         return []
-    return [f"{path} still has {named!r} as default_agent, which was not set by Strop: change it, or OpenCode fails"]
+    told = f"{place.settings} still has {named!r} as default_agent, which was not set by Strop"
+    return [f"{told}: change it, or OpenCode fails"]

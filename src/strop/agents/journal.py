@@ -171,7 +171,7 @@ class Keeper:
                 if found == action.before:
                     self._bring(action.path, self._staged(action.after))
                 else:
-                    notices.append(f"{action.path} was changed by somebody meanwhile and was left as it is")
+                    notices.append(f"{real} was changed by somebody meanwhile and was left as it is")
         except OSError as error:
             told = f"an installation was cut short and cannot be completed: {error.strerror or error}"
             raise StoreUnwritable(told) from error

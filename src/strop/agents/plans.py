@@ -41,8 +41,9 @@ def plan_install(keeper: Keeper, parts: Sequence[tuple[Path, Part]], *, backup: 
     for path, new in mine.items():
         base, others = _base(keeper, path, files.get(path), new, backup=backup)
         kept = [part for part in others if part.owner != owner]
-        check_readable([*kept, *new], base, file=path)
-        contents[path] = applied(base, [*kept, *new], file=path)
+        where = str(keeper.place.root / path)
+        check_readable([*kept, *new], base, file=where)
+        contents[path] = applied(base, [*kept, *new], file=where)
         files.pop(path, None)
         if kept or new:
             files[path] = Tracked(path=path, base=digest(base), installed=digest(contents[path]), parts=(*kept, *new))
@@ -56,16 +57,16 @@ def _base(
     keeper: Keeper, path: str, tracked: Tracked | None, new: Sequence[Part], *, backup: bool
 ) -> tuple[bytes | None, tuple[Part, ...]]:
     """The file as it is without us, and our parts in it."""
-    current = keeper.read(path)
+    current, where = keeper.read(path), str(keeper.place.root / path)
     whole = any(part.kind == "file" for part in new)
     if tracked is None:
-        in_the_way = whole and current is not None and current != applied(None, new, file=path)
-        if not backup and (in_the_way or any(defined(part, current, file=path) for part in new)):
+        in_the_way = whole and current is not None and current != applied(None, new, file=where)
+        if not backup and (in_the_way or any(defined(part, current, file=where) for part in new)):
             raise BadInput(
-                f"{path} has an agent of that name already, which was not installed by Strop"
+                f"{where} has an agent of that name already, which was not installed by Strop"
                 if not whole
-                else f"{path} is there already and was not installed by Strop",
-                hint="give another --name, or --backup: what is there then comes back on uninstall",
+                else f"{where} is there already and was not installed by Strop",
+                hint="--backup puts it aside; it comes back on uninstall",
             )
         return current, ()
     base = keeper.kept(tracked.base)
@@ -74,11 +75,11 @@ def _base(
     if any(part.kind == "file" for part in tracked.parts):
         if current is not None and not backup:
             raise BadInput(
-                f"{path} was changed by somebody since it was installed",
+                f"{where} was changed by somebody since it was installed",
                 hint="--backup replaces it, and brings the changed file back on uninstall",
             )
         return current, tracked.parts
-    return without(current, tracked.parts, base, file=path), tracked.parts
+    return without(current, tracked.parts, base, file=where), tracked.parts
 
 
 def plan_uninstall(keeper: Keeper, journal: Journal, place: Place, gone: Sequence[str], *, force: bool) -> Plan:
@@ -99,20 +100,20 @@ def plan_uninstall(keeper: Keeper, journal: Journal, place: Place, gone: Sequenc
             files.append(tracked)
             keep += [] if base is None else [base]
             continue
-        current = keeper.read(tracked.path)
+        current, where = keeper.read(tracked.path), str(keeper.place.root / tracked.path)
         if digest(current) != tracked.installed:
             if not force:
                 raise BadInput(
-                    f"{tracked.path} was changed by somebody since it was installed, so it cannot be brought back",
+                    f"{where} was changed by somebody since it was installed, so it cannot be brought back",
                     hint="--force takes only our own parts out of it and keeps the rest",
                 )
             if current is not None and any(part.kind == "file" for part in tracked.parts):
                 contents[f"{tracked.path}.changed"] = current
-                notices.append(f"{tracked.path} had been changed: what it was is kept as {tracked.path}.changed")
+                notices.append(f"{where} had been changed: what it was is kept as {where}.changed")
             else:
-                notices.append(f"{tracked.path} had been changed: only our own parts were taken out")
-            base = without(current, tracked.parts, base, file=tracked.path)
-        content = applied(base, left, file=tracked.path)
+                notices.append(f"{where} had been changed: only our own parts were taken out")
+            base = without(current, tracked.parts, base, file=where)
+        content = applied(base, left, file=where)
         contents = {tracked.path: content, **contents}  # settings that name an agent go before the agent
         if left:
             files.append(tracked.model_copy(update={"base": digest(base), "installed": digest(content), "parts": left}))

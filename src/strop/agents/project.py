@@ -16,7 +16,7 @@ from strop.agents.importing import ImportReport, Progress, Wanted, import_histor
 from strop.agents.judging import ANSWER_TOKENS
 from strop.agents.parity import TOLERANCE, Parity, Trial, check_parity
 from strop.agents.preparing import Prepared, PrepareSettings, prepare
-from strop.agents.training import Workshop, agent_name, task_name, task_of, write_program_data
+from strop.agents.training import Workshop, agent_name, shortage, task_name, task_of, write_program_data
 from strop.agents.transcript import Refusal
 from strop.errors import DataError, NotFound, SettingsError
 from strop.exporters import AgentPrompt, prompt_of
@@ -69,13 +69,15 @@ def read_and_prepare(
     if judge is not None:
         judge(settings)
     try:
-        return report, prepare(archive, settings, looked_in=str(file.resolve(file.config.data.raw_dir)))
+        done = prepare(archive, settings, looked_in=str(file.resolve(file.config.data.raw_dir)))
     except DataError as error:
         refusals = report.refusals or (archive.refusals() if report.refused_before else ())
         if not refusals:
             raise
         count = report.refused + report.refused_before
         raise _with_refusals(error, refusals[0], count, converted=archive.counts().sessions > 0) from None
+    lacking = shortage(file)
+    return report, done if lacking is None else replace(done, notes=(*done.notes, lacking))
 
 
 def read_logs(file: ConfigFile, archive: AgentArchive, progress: Progress | None = None) -> ImportReport:
@@ -120,9 +122,8 @@ def judge_model(file: ConfigFile, name: str) -> ModelSettings:
 
 def _with_refusals(error: DataError, first: Refusal, refused: int, *, converted: bool) -> DataError:
     """The error together with what could not be read, which may be its cause."""
-    where = ":".join(str(part) for part in (first.source, first.line, first.row) if part is not None)
     count = "1 place" if refused == 1 else f"{refused} places"
-    told = f"{count} could not be read, first {where}: {first.reason}"
+    told = f"{count} could not be read, first {first.where}: {first.reason}"
     if converted:
         return DataError(f"{error.message}; {told}", hint=error.hint)
     return DataError(

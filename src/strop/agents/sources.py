@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from strop.agents.importers import IMPORTERS, importer_for, recognise
+from strop.agents.importers import IMPORTERS, importer_for, json_values, recognise
 from strop.agents.transcript import Importer, Refusal
 from strop.errors import NotFound
 
 HISTORY_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson", ".db", ".sqlite"})
+_JSON = (".json", ".ndjson")
 _NEVER = frozenset({".git", "node_modules", ".venv", "__pycache__", ".strop"})
 _ROOMS = {".claude": "projects", ".codex": "sessions"}
 """Where the histories lie in a client's home."""
@@ -105,6 +106,8 @@ def below(directory: Path, importer: Importer | None, *, strict: bool = False) -
 
 
 def _file(path: Path, importer: Importer | None) -> Source | Refusal:
+    if path.exists() and not path.is_file():
+        return Refusal(source=str(path), reason="it is a pipe, a socket or a device, no file")
     reader = importer or recognise(path)
     if reader is not None:
         return Source(path=path, importer=reader)
@@ -113,6 +116,9 @@ def _file(path: Path, importer: Importer | None) -> Source | Refusal:
             empty = not file.read(1)
     except OSError as error:
         return Refusal(source=str(path), reason=f"the file cannot be read: {error.strerror}")
+    first = next(json_values(path), None) if path.suffix.lower().startswith(_JSON) and not empty else None
+    if isinstance(first, Refusal):
+        return first
     known = ", ".join(each.client for each in IMPORTERS)
     reason = "the file is empty" if empty else f"it is not recognised as a history of {known}; --client says what it is"
     return Refusal(source=str(path), reason=reason)

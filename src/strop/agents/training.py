@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from strop.agents.config import AgentModel, ConfigFile, in_words_of
-from strop.agents.program import INSTRUCTIONS, PARTS, SIGNATURE, program_rows, write_rows
+from strop.agents.program import INSTRUCTIONS, PARTS, SIGNATURE, Part, Rows, program_rows, write_rows
 from strop.agents.provenance import provenance_of
 from strop.agents.runlog import RunLog
+from strop.datasets import too_few
 from strop.errors import DataError, SettingsError
 from strop.events import Bus
 from strop.exporters import export, prompt_of, write
@@ -129,12 +130,7 @@ def write_program_data(file: ConfigFile) -> list[str]:
     counts: dict[str, int] = {}
     negatives = left_out = 0
     for part in PARTS:
-        source = file.resolve(file.config.data.splits_dir) / f"{part}.jsonl"
-        if not source.is_file():
-            raise DataError(
-                f"{NO_SPLIT}: there is no {str(source)!r}", hint="`strop agents prepare` writes it from the sessions"
-            )
-        rows = program_rows(part, source, with_negatives=file.config.optimization.metric is None)
+        rows = _rows(file, part)
         counts[part] = len(rows.rows)
         negatives += rows.negatives
         left_out += rows.left_out
@@ -154,6 +150,22 @@ def write_program_data(file: ConfigFile) -> list[str]:
     if unused:
         notes.append(f"{file.config.optimization.optimizer} has no use for {', '.join(unused)}")
     return notes
+
+
+def shortage(file: ConfigFile) -> str | None:
+    """Why the algorithm will refuse the prepared splits, in the words of its own refusal; None when they are enough."""
+    train, dev = (len(_rows(file, part).rows) for part in ("train", "dev"))
+    lacking = [one for one in too_few(file.config.optimization.optimizer, train, train + dev) if one.level == "error"]
+    return f"`strop agents train` would refuse: {lacking[0].message}" if lacking else None
+
+
+def _rows(file: ConfigFile, part: Part) -> Rows:
+    source = file.resolve(file.config.data.splits_dir) / f"{part}.jsonl"
+    if not source.is_file():
+        raise DataError(
+            f"{NO_SPLIT}: there is no {str(source)!r}", hint="`strop agents prepare` writes it from the sessions"
+        )
+    return program_rows(part, source, with_negatives=file.config.optimization.metric is None)
 
 
 def need_keys(file: ConfigFile) -> None:

@@ -131,6 +131,11 @@ class Refusal:
     row: str | None = None
     """Row or path inside the source (a message id, `examples[3].actions`)."""
 
+    @property
+    def where(self) -> str:
+        """`source:line:row`, as far as they are known."""
+        return ":".join(str(part) for part in (self.source, self.line, self.row) if part is not None)
+
 
 class Importer(Protocol):
     """Reads one client's history, read-only, one session in memory at a time."""

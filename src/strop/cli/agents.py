@@ -106,7 +106,7 @@ def prepare(
             show_estimate(bench, as_json=as_json)
             return
         report, done = prepare_examples(file, house, quiet=quiet, judge=bench)
-        show_prepared(report, done, file.directory, as_json=as_json, judged=bench.told if bench else None)
+        show_prepared(report, done, as_json=as_json, judged=bench.told if bench else None)
 
 
 @app.command()

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PIPE_WIDTH = 120
+_NARROWEST = 10
+"""Columns that a cell of words keeps; names in the first column and numbers are never broken."""
 PREPARING = "Loading and checking the data ..."
 
 
@@ -77,11 +79,19 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
     from rich.text import Text
 
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
-    for column in columns:
-        grid.add_column(Text(column), justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text(printable("" if cell is None else str(cell))) for cell in row))
-    rich_console().print(grid)
+    cells = [[printable("" if cell is None else str(cell)) for cell in row] for row in rows]
+    console, least = rich_console(), 2 * len(columns)
+    for index, column in enumerate(columns):
+        whole = index == 0 or column in right
+        longest = max((len(row[index]) for row in [columns, *cells]), default=0)
+        narrowest = longest if whole else min(longest, _NARROWEST)
+        least += narrowest
+        side = "right" if column in right else "left"
+        grid.add_column(Text(column), justify=side, overflow="fold", no_wrap=whole, min_width=narrowest)
+    for row in cells:
+        grid.add_row(*(Text(cell) for cell in row))
+    console.width = max(console.width, least)
+    console.print(grid)
 
 
 def flowing(items: Iterable[str], columns: int, *, indent: str = "  ", gap: str = "   ") -> str:

@@ -16,7 +16,7 @@ from strop.cli.running import EXIT_OF_STATUS
 from strop.events import Event
 
 if TYPE_CHECKING:
-    from strop.agents import ConfigFile, ImportReport, Prepared, PrepareSettings, Refusal, Wanted
+    from strop.agents import ConfigFile, ImportReport, Prepared, PrepareSettings, Wanted
     from strop.app import House
 
 SHOWN_REFUSALS = 20
@@ -55,9 +55,8 @@ def import_sessions(
         f"({counts.successful} succeeded, {counts.failed} failed, {counts.unknown} not known)"
     )
     if counts.flagged:
-        show(
-            f"{counts.flagged} examples hold text that gives orders to a model; it is kept as data and obeyed by nobody"
-        )
+        held = "1 example holds" if counts.flagged == 1 else f"{counts.flagged} examples hold"
+        show(f"{held} text that gives orders to a model; it is kept as data and obeyed by nobody")
     return code
 
 
@@ -79,7 +78,7 @@ def show_report(report: ImportReport, *, show_redactions: bool = False) -> None:
     if report.interrupted:
         show("Interrupted; what was read is kept, and the same command goes on")
     for refusal in report.refusals[:SHOWN_REFUSALS]:
-        tell(f"not read: {_where(refusal)}: {refusal.reason}")
+        tell(f"not read: {refusal.where}: {refusal.reason}")
     if report.refused > SHOWN_REFUSALS:
         tell(f"not read: {report.refused - SHOWN_REFUSALS} more; --json lists them")
     if report.refused_before:
@@ -100,10 +99,6 @@ def _passed_over(report: ImportReport) -> str:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _where(refusal: Refusal) -> str:
-    return ":".join(str(part) for part in (refusal.source, refusal.line, refusal.row) if part is not None)
 
 
 def report_data(report: ImportReport) -> dict[str, Any]:
@@ -136,7 +131,7 @@ def prepare_examples(
 
 
 def show_prepared(
-    report: ImportReport, done: Prepared, directory: Path, *, as_json: bool, judged: Mapping[str, Any] | None = None
+    report: ImportReport, done: Prepared, *, as_json: bool, judged: Mapping[str, Any] | None = None
 ) -> None:
     """The document's counts, and ours."""
     if as_json:
@@ -153,7 +148,7 @@ def show_prepared(
     for note in done.notes:
         show(f"note: {note}")
     for path in (done.file, done.splits):
-        near = os.path.relpath(path, directory) if path.is_relative_to(directory) else path
+        near = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path
         show(f"{'as before' if done.reused else 'wrote'}: {near}")
 
 
@@ -176,7 +171,7 @@ def show_archive(house: House, directory: Path, *, as_json: bool) -> None:
     for project in projects:
         show(f"  {project or '(no directory)'}")
     for refusal in refusals[:SHOWN_REFUSALS]:
-        show(f"not read: {_where(refusal)}: {refusal.reason}")
+        show(f"not read: {refusal.where}: {refusal.reason}")
     if len(refusals) > SHOWN_REFUSALS:
         show(f"not read: {len(refusals) - SHOWN_REFUSALS} more; --json lists them")
     for client, found in agents.items():

@@ -63,14 +63,17 @@ def _start(
     file = load_task(path)
     spec = changed(file.spec, changes)
     if dry_run:
-        return _show_plan(spec, file.directory, as_json=as_json)
+        with file.named_in(spec):
+            return _show_plan(spec, file.directory, as_json=as_json)
     if not quiet:
         tell(PREPARING)
     from strop.app import House
     from strop.cli.running import carry_out, finish
 
     with House.at(file.directory, spec, database=database, replay=replay) as house:
-        result = carry_out(house, house.plan(spec, file.directory), quiet=quiet)
+        with file.named_in(spec):
+            plan = house.plan(spec, file.directory)
+        result = carry_out(house, plan, quiet=quiet)
         return finish(house, result, as_json=as_json, task=path, given=_flags(changes))
 
 

@@ -38,7 +38,7 @@ def train_file(file: ConfigFile, asked: Asked) -> int:
         if not asked.no_prepare:
             report, prepared = prepare_examples(file, house, quiet=asked.quiet)
             if not asked.as_json:
-                show_prepared(report, prepared, file.directory, as_json=False)
+                show_prepared(report, prepared, as_json=False)
         if asked.dry_run:
             return _show_plans(file, house, as_json=asked.as_json)
 
@@ -66,7 +66,8 @@ def train_task(file: TaskFile, asked: Asked, *, algorithm: str | None, budget: f
     if not asked.quiet:
         tell(PREPARING)
     with House.at(file.directory, spec, database=asked.database) as house:
-        plan = house.plan(spec, file.directory)
+        with file.named_in(spec):
+            plan = house.plan(spec, file.directory)
         if asked.dry_run:
             emit(plan_data(plan)) if asked.as_json else print_plan(plan)
             return 2 if plan.refused else 0

@@ -152,7 +152,15 @@ def _version(data: Data) -> str:
         return ""
     if number == active:
         return f"Version {number} of {data['task']} is active."
-    return f"Version {number} of {data['task']} is kept; version {active} stays active."
+    against = data.get("incumbent")  # results of earlier releases lack it
+    why = "" if against is None else f": it was not shown better than that one ({_against(against)})"
+    return f"Version {number} of {data['task']} is kept; version {active} stays active{why}."
+
+
+def _against(incumbent: Data) -> str:
+    low, high = incumbent["ci95"]
+    change = f"{points(incumbent['change'])} points [{points(low)}, {points(high)}]"
+    return f"{change}, p = {_p(incumbent['p_value'])}, look {incumbent['look']}"
 
 
 def points(share: float) -> str:

@@ -1,7 +1,7 @@
 """Examples from JSONL, CSV, JSON or memory: loaded, checked, split and fingerprinted."""
 
 from strop.datasets.advice import Advice, advise
-from strop.datasets.checks import Requirement, check, requirement
+from strop.datasets.checks import Requirement, check, requirement, too_few
 from strop.datasets.example import Dataset, Example
 from strop.datasets.finding import Finding
 from strop.datasets.labels import LabelsKind, labels_kind
@@ -22,4 +22,5 @@ __all__ = [
     "load",
     "requirement",
     "split",
+    "too_few",
 ]

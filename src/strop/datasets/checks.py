@@ -67,7 +67,7 @@ def check(data: Split | Dataset, *, algorithm: str | None = None) -> tuple[Findi
     examples = [example for members in sets.values() for example in members]
     home = [name for name, members in sets.items() for _ in members]
     if algorithm is not None:
-        findings += _too_few(algorithm, train, search)
+        findings += too_few(algorithm, train, search)
     findings += _repetitions(examples, home)
     findings += _conflicts(examples)
     findings += _empty(examples)
@@ -77,7 +77,8 @@ def check(data: Split | Dataset, *, algorithm: str | None = None) -> tuple[Findi
     return tuple(sorted(findings, key=lambda finding: order.index(finding.level)))
 
 
-def _too_few(algorithm: str, train: int, search: int) -> Iterator[Finding]:
+def too_few(algorithm: str, train: int, search: int) -> Iterator[Finding]:
+    """What `algorithm` misses with so many `train` rows, and `search` rows of train and dev together."""
     need = requirement(algorithm)
     if need is None:
         return

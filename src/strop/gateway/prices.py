@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import unicodedata
 from collections.abc import Mapping
@@ -213,13 +214,20 @@ class PriceTable:
             return _price(model, table[model], dated=dated, file="prices.json")
         if model.startswith(("ollama/", "ollama_chat/")):
             return Price(model=model, input=0, output=0, dated="runs on your machine")
-        raise PriceUnknown(model)
+        raise PriceUnknown(model, near=self._near(model))
 
     def _embedded(self, model: str) -> Price:
         from strop.embedded import MODELS
 
         if model not in MODELS:
-            raise PriceUnknown(model)
+            raise PriceUnknown(model, embedded=tuple(MODELS))
         who = MODELS[model]
         row = {"input": who.input_usd_per_million, "output": who.output_usd_per_million}
         return _price(model, row, dated="practice price, never billed", file="embedded")
+
+    def _near(self, model: str) -> str | None:
+        """The known name that `model` may be a slip of."""
+        from strop.embedded import MODELS
+
+        names = {name.lower(): name for name in (*MODELS, *self.names())}
+        return next((names[found] for found in difflib.get_close_matches(model.lower(), names, n=1, cutoff=0.8)), None)

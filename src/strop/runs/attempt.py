@@ -49,6 +49,8 @@ class Attempt:
     verdict: PairedVerdict | None = None
     version: Version | None = None
     active: Version | None = None
+    incumbent: Mapping[str, Any] | None = None
+    """How the winner compares with the version that was active, where that was measured."""
     search_ended: str | None = None
     warmed: Mapping[str, Any] = field(default_factory=dict[str, Any])
 

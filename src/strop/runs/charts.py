@@ -138,8 +138,9 @@ def search_chart(candidates: Sequence[Data], dev: Data | None) -> Markup:
     for tick in _ticks(down.low, down.high, 5):
         parts.append(_line("grid", 0, down(tick), 100, down(tick)))
         parts.append(_text("tick-label", 0, down(tick) - 4, f"{100 * tick:g}%", "start"))
+    numbers = {one.get("number") for one in candidates}
     for tick in _ticks(1, max(2, last), 8):
-        if tick == int(tick) and tick >= 1:
+        if tick in numbers:
             parts.append(_text("tick-label", across(tick), 238, f"{tick:.0f}", "middle"))
     if start is not None:
         parts.append(_titled(_line("baseline", 0, down(start), 100, down(start)), f"Baseline {percent(start)}"))

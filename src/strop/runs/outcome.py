@@ -52,6 +52,7 @@ def outcome(attempt: Attempt, status: Status, error: StropError | None) -> dict[
         },
         "version": None if attempt.version is None else attempt.version.number,
         "active_version": None if attempt.active is None else attempt.active.number,
+        "incumbent": attempt.incumbent,
         "report": None,
         "seconds": round(attempt.watch.elapsed_s, 3),
         "error": None if error is None else error.message,

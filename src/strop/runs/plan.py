@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from strop.datasets import Dataset, Example, Finding, Split, advise, check, labels_kind, load, split
-from strop.errors import BadInput, DataError, PriceUnknown
+from strop.errors import BadInput, DataError, PriceUnknown, SettingsError
 from strop.gateway import ModelSettings, Price, PriceTable, TokenUse, show
 from strop.metrics import CustomMetric, Metric
 from strop.metrics import build as build_metric
@@ -101,7 +101,7 @@ def make_plan(
         )
         plain = priced["task"].cost(typical.use(models["task"].model))
         name, given, why = _algorithm(task, cut, plain, prompt_model=models["prompt"] != models["task"])
-        optimizer = find(name)
+        optimizer = _named(name)
         settings = settings_of(name, given)
         if task.max_iterations is not None:
             settings = limited(settings, task.max_iterations)
@@ -158,6 +158,15 @@ def limited(settings: Any, iterations: int) -> Any:
             now = getattr(settings, name)
             return settings if now is not None and now <= iterations else settings.model_copy(update={name: iterations})
     return settings
+
+
+def _named(algorithm: str) -> Optimizer:
+    """The algorithm of that name; where there is none, `auto` is told too, which a task may say."""
+    try:
+        return find(algorithm)
+    except SettingsError as error:
+        hint = (error.hint or "").replace("known: ", "known: auto, ")
+        raise SettingsError(error.message, hint=hint) from None
 
 
 def _split(

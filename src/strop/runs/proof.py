@@ -54,7 +54,7 @@ def deploy(attempt: Attempt) -> None:
 
 def _judge(attempt: Attempt, old: str, new: str, before: Evaluation, after: Evaluation) -> PairedVerdict:
     plan = attempt.plan
-    look = 1
+    look = max(1, attempt.journal.looks(plan.split.test.fingerprint))
     if old != new:
         look = attempt.journal.look(attempt.record.id, attempt.lease, plan.split.test.fingerprint, f"{old}:{new}")
     groups = [example.group or example.id for example in plan.split.test]
@@ -71,7 +71,8 @@ def _beats(attempt: Attempt, incumbent: Version) -> bool:
     assert attempt.test_after is not None
     before = attempt.measure(attempt.registry.program(incumbent), "test", "test")
     verdict = _judge(attempt, incumbent.fingerprint, attempt.winner.fingerprint, before, attempt.test_after)
-    attempt.note("incumbent", {"version": incumbent.number, **(test_block(verdict) or {})})
+    attempt.incumbent = {"version": incumbent.number, **(test_block(verdict) or {})}
+    attempt.note("incumbent", attempt.incumbent)
     return verdict.verdict == "IMPROVED"
 
 

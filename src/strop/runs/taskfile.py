@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from strop.errors import TaskFileError
+from strop.errors import MetricError, SettingsError, TaskFileError
+from strop.optimizers import settings_of
 from strop.runs.task import TaskSpec
 from strop.runs.yaml_tree import Place, YamlTree
 
@@ -34,6 +36,18 @@ class TaskFile:
     def directory(self) -> Path:
         """Where the file lies; relative paths in it start here."""
         return self.path.parent
+
+    @contextmanager
+    def named_in(self, spec: TaskSpec) -> Generator[None]:
+        """Errors about the metric or the algorithm of `spec` name their line where they are as this file says them."""
+        try:
+            yield
+        except (MetricError, SettingsError) as error:
+            key = "metric" if isinstance(error, MetricError) else "algorithm" if _no_such_search(spec) else None
+            line = None if key is None else self.line(key, "name")
+            if error.file or key is None or line is None or getattr(spec, key) != getattr(self.spec, key):
+                raise
+            raise type(error)(error.message, hint=error.hint, file=str(self.path), line=line) from None
 
     def resolve(self, name: str) -> Path:
         """A path that the file names, made absolute."""
@@ -74,6 +88,16 @@ def read_settings(
         return kind.model_validate(content), tree.lines
     except ValidationError as error:
         raise _Refusal(kind, tree, _OFTEN_MEANT if meant is None else meant).of(error, schema) from None
+
+
+def _no_such_search(spec: TaskSpec) -> bool:
+    """Whether its algorithm, or a setting of it, is unknown; what `auto` chooses is known with the data only."""
+    try:
+        if spec.algorithm.name.lower() != "auto":
+            settings_of(spec.algorithm.name, spec.algorithm.settings)
+    except SettingsError:
+        return True
+    return False
 
 
 def _read(file: Path) -> str:
@@ -147,6 +171,8 @@ _WORDING = (
     ("a tuple", "a list"),
     ("a boolean", "true or false"),
 )
+_WRONG_KEY = "[key]"
+"""What pydantic writes at the end of a place whose key, not whose value, is wrong."""
 _KEYS_LIKE_SECRETS = {"api_key", "apikey", "key", "token", "secret", "password"}
 
 
@@ -178,6 +204,8 @@ class _Refusal:
         """The place without positions that the file has not: what may be a list can be written as its only item."""
         written: Place = ()
         for key in place:
+            if key == _WRONG_KEY:
+                continue
             if not isinstance(key, int) or (*written, key) in self.tree.lines:
                 written = (*written, key)
         return written
@@ -187,6 +215,10 @@ class _Refusal:
         name = ".".join(map(str, place))
         if detail["type"] == "extra_forbidden":
             return f"unknown key `{name}`{self._nearest_key(place)}"
+        if detail["loc"][-1:] == (_WRONG_KEY,):
+            close = get_close_matches(str(place[-1]), _choices(detail), n=1)
+            meant = f"; did you mean `{close[0]}`?" if close else f"; known: {', '.join(_choices(detail))}"
+            return f"unknown key `{name}`{meant}"
         if detail["type"] == "missing":
             return f"the key `{name}` is missing{self._about(place)}"
         what = str(detail.get("ctx", {}).get("error") or detail["msg"])

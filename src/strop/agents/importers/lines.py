@@ -76,7 +76,7 @@ def json_lines(path: Path, limit: int = MAX_LINE) -> Iterator[tuple[int, Json] |
         yield Refusal(source=str(path), reason=unreadable(error))
     if refused > MAX_REFUSED:
         more = refused - MAX_REFUSED
-        yield Refusal(source=str(path), line=last, reason=f"{more} further lines, up to this one, are no JSON either")
+        yield Refusal(source=str(path), line=last, reason=f"{more} further lines, up to this one, are invalid JSON too")
 
 
 def json_document(path: Path, limit: int = MAX_FILE) -> Json | Refusal:
@@ -120,5 +120,5 @@ def _plain(raw: bytes | str, error: orjson.JSONDecodeError) -> str:
     if "depth" in error.msg:
         return "it is nested too deep (more than 1,024 levels)"
     if "unexpected end" in error.msg or "EOF" in error.msg:
-        return "it breaks off in the middle (still being written, or cut); import again when it is complete"
-    return f"it is no JSON: {error.msg} at character {error.pos}"
+        return "it is invalid JSON that breaks off in the middle (still being written, or cut); import it when complete"
+    return f"it is invalid JSON: {error.msg} at character {error.pos}"
