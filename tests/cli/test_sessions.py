@@ -67,7 +67,7 @@ def test_the_bare_noun_lists_and_the_session_can_be_shown_again(trained: Path) -
     for one in found["models"]:
         assert f"{100 * sum(one['best_test']['scores']) / 12:.1f}%" in shown
     assert "not worse than the best" in shown
-    assert "small offline models" in shown
+    assert "Embedded models are for trials" in shown
 
 
 def test_the_report_is_written_again(trained: Path, tmp_path: Path) -> None:
