@@ -58,8 +58,13 @@ class Plan:
     why: str
     findings: tuple[Finding, ...]
     estimate: Estimate
-    detectable: float | None
     models: Mapping[str, ModelSettings] = field(default_factory=dict[str, ModelSettings])
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest gain that the sealed test would find as a rule; None without one, or when none would be."""
+        n = len(self.split.test)
+        return detectable_gain(n, TYPICAL_DISAGREEMENT, look_alpha(1)) if n else None
 
     @property
     def refused(self) -> list[Finding]:
@@ -119,7 +124,6 @@ def make_plan(
         why=why,
         findings=tuple(found),
         estimate=cost,
-        detectable=detectable_gain(len(cut.test), TYPICAL_DISAGREEMENT, look_alpha(1)) if len(cut.test) else None,
         models=models,
     )
 

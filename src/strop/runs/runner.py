@@ -29,6 +29,7 @@ from strop.runs.proof import deploy, prove
 from strop.runs.search import choose_winner, measure_baseline, search
 from strop.runs.selection import choose
 from strop.runs.watch import Watch
+from strop.stats import load_ahead
 from strop.store import Lease, Store
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Runner:
     def _owned(self, plan: Plan, record: RunRecord, lease: Lease) -> RunResult:
         attempt = self._begin(plan, record, lease)
         self._current = attempt
+        load_ahead()
         status: Status = "failed"
         error: StropError | None = None
         try:

@@ -33,6 +33,7 @@ from strop.sessions.slots import Traffic
 from strop.sessions.telling import Teller
 from strop.sessions.watch import watching
 from strop.sessions.wording import money
+from strop.stats import load_ahead
 from strop.store import Lease, Store
 
 LEASE_S = 60.0
@@ -103,6 +104,7 @@ class Engine:
     def _owned(self, config: TrainingConfig, problem: Problem, record: SessionRecord, lease: Lease) -> SessionResult:
         attempt = self._begin(config, problem, record, lease)
         self.current = attempt
+        load_ahead()
         if self._stopped:
             attempt.stop("cancelled", "stopped")
         fatal: StropError | None = None

@@ -2,6 +2,7 @@
 
 from strop.stats.betting import betting_p_value
 from strop.stats.intervals import Interval, bca, betting_interval, bonett_price, mean_interval, proportion, tango
+from strop.stats.loading import load_ahead
 from strop.stats.multiple import LOOKS_AT_MOST, holm, look_alpha
 from strop.stats.paired import McNemar, PairedTest, mcnemar, paired_test
 from strop.stats.power import detectable_gain, detectable_mean_gain, mcnemar_power, needed_n, needed_n_mean
@@ -23,6 +24,7 @@ __all__ = [
     "detectable_mean_gain",
     "holm",
     "judge_paired",
+    "load_ahead",
     "look_alpha",
     "mcnemar",
     "mcnemar_power",
