@@ -62,7 +62,8 @@ def story(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -
 def skeleton(text: str) -> list[str]:
     """The lines that no figure and no chance can change, without what is special to a session."""
     fixed = re.compile(
-        r"^(phase: .*|Rank +Model .*|The cheapest model that .*|Embedded models are .*|Report: .*|Look: .*)$", re.MULTILINE
+        r"^(phase: .*|Rank +Model .*|The cheapest model that .*|Embedded models are .*|Report: .*|Look: .*)$",
+        re.MULTILINE,
     )
     return [" ".join(re.sub(r"s[a-z0-9]{7}\b|\S*/", "", line).split()) for line in fixed.findall(text)]
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from strop.errors import StoreError
+from strop.errors import StropError
 from strop.gateway import Switch
 from strop.runs.journal import Journal
 from strop.store import Lease
@@ -77,5 +77,5 @@ class Watch:
         try:
             if self._journal.get(self._run_id).cancel_requested:
                 self.cancel("cancelled by `strop runs cancel`")
-        except StoreError:
+        except StropError:
             return

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from strop.errors import ProviderDown, StoreError
+from strop.errors import ProviderDown, StropError
 from strop.sessions.attempt import SessionAttempt
 from strop.sessions.judge_calls import WHO
 
@@ -62,5 +62,5 @@ def _heed_request(attempt: SessionAttempt) -> None:
     try:
         if attempt.journal.get(attempt.record.id).cancel_requested:
             attempt.stop("cancelled", "stopped by request")
-    except StoreError:
+    except StropError:
         return
