@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PIPE_WIDTH = 120
-_NARROWEST = 10
-"""Columns that a cell of words keeps; names in the first column and numbers are never broken."""
+_WORD = 16
+"""Columns that a word keeps, if it is that long; names in the first column and numbers are never broken."""
 PREPARING = "Loading and checking the data ..."
 
 
@@ -78,20 +78,39 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     cells = [[printable("" if cell is None else str(cell)) for cell in row] for row in rows]
-    console, least = rich_console(), 2 * len(columns)
-    for index, column in enumerate(columns):
-        whole = index == 0 or column in right
-        longest = max((len(row[index]) for row in [columns, *cells]), default=0)
-        narrowest = longest if whole else min(longest, _NARROWEST)
-        least += narrowest
+    console, gaps = rich_console(), 2 * (len(columns) - 1)
+    texts = [[row[index] for row in [columns, *cells]] for index in range(len(columns))]
+    words = [
+        each if index == 0 or column in right else [word[:_WORD] for text in each for word in text.split()]
+        for index, (column, each) in enumerate(zip(columns, texts, strict=True))
+    ]
+    widths = _fitting(_widest(texts), _widest(words), console.width - gaps)
+    console.width = max(console.width, sum(widths) + gaps)
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    for column, columns_wide in zip(columns, widths, strict=True):
         side = "right" if column in right else "left"
-        grid.add_column(Text(column), justify=side, overflow="fold", no_wrap=whole, min_width=narrowest)
+        grid.add_column(Text(column), justify=side, overflow="fold", width=columns_wide)
     for row in cells:
         grid.add_row(*(Text(cell) for cell in row))
-    console.width = max(console.width, least)
     console.print(grid)
+
+
+def _widest(texts: Iterable[Sequence[str]]) -> list[int]:
+    from rich.cells import cell_len
+
+    return [max(map(cell_len, each), default=1) for each in texts]
+
+
+def _fitting(wanted: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Widths that fill at most `room`, unless the least do not fit; who can give most gives first."""
+    widths = list(wanted)
+    while sum(widths) > room:
+        most = max(range(len(widths)), key=lambda index: widths[index] - least[index])
+        if widths[most] <= least[most]:
+            break
+        widths[most] -= 1
+    return widths
 
 
 def flowing(items: Iterable[str], columns: int, *, indent: str = "  ", gap: str = "   ") -> str:
